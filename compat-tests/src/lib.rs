@@ -1,0 +1,1 @@
+//! Compatibility tests: unmodified clients against the broker.

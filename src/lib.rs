@@ -1,0 +1,1 @@
+//! Leveret: an AMQP 0-9-1 broker that takes RabbitMQ's place.
