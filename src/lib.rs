@@ -1,1 +1,3 @@
 //! Leveret: an AMQP 0-9-1 broker that takes RabbitMQ's place.
+
+pub mod model;
