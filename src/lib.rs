@@ -1,3 +1,4 @@
 //! Leveret: an AMQP 0-9-1 broker that takes RabbitMQ's place.
 
+pub mod connection;
 pub mod model;

@@ -1,0 +1,3 @@
+//! The sans-IO connection machine: handshake, heartbeat, limits, close; it owns its channels.
+
+pub mod host;
