@@ -1,0 +1,86 @@
+//! What can go wrong in the store, in words an operator can act on.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::store::tables::FORMAT;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process (or this one, twice) has the data directory open.
+    #[error("{path} is in use: another broker runs on this data directory", path = path.display())]
+    AlreadyOpen {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The file was written by a version of Leveret whose layout this one does not read.
+    #[error(
+        "{path} has store format {found}, this version of Leveret reads format {FORMAT}: start it with the version that \
+         wrote it, or choose another data directory to begin empty",
+        path = path.display()
+    )]
+    FormatMismatch {
+        /// The store's file.
+        path: PathBuf,
+        /// The format in the file.
+        found: u64,
+    },
+    /// The file is a redb database, but not one that Leveret wrote.
+    #[error("{path} is not a store of Leveret: choose another data directory", path = path.display())]
+    Foreign {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The data directory cannot be created or made durable.
+    #[error("cannot prepare the data directory {path}: {source}", path = path.display())]
+    Directory {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be opened or its tables cannot be read.
+    #[error("cannot open the store {path}: {source}", path = path.display())]
+    Open {
+        /// The store's file.
+        path: PathBuf,
+        /// What the database said.
+        source: Box<redb::Error>,
+    },
+    /// Stored messages cannot be read.
+    #[error("cannot read the messages of queue {queue}: {source}")]
+    Load {
+        /// Number of the queue.
+        queue: u64,
+        /// What the database said.
+        source: Box<redb::Error>,
+    },
+    /// A commit failed. What of it reached the disk is unknown, so the store takes nothing more.
+    #[error("cannot commit {records} records: {source}; the store has stopped")]
+    Commit {
+        /// Number of records in the commit.
+        records: usize,
+        /// What the database said.
+        source: Box<redb::Error>,
+    },
+    /// The writer broke one of its own invariants; the store takes nothing more.
+    #[error("the store's writer panicked: {message}; the store has stopped")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// The writer thread cannot be started.
+    #[error("cannot start the store's writer thread: {source}")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store stopped before what was asked could be done.
+    #[error("{0}")]
+    Stopped(Arc<StoreError>),
+    /// The store was closed before what was asked could be done.
+    #[error("the store is closed")]
+    Closed,
+}
