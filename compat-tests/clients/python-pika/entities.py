@@ -107,6 +107,12 @@ def channel_error():
             "ACCESS_REFUSED - exchange name 'amq.mine' contains reserved prefix 'amq.*'",
             lambda channel: channel.exchange_declare("amq.mine", "direct"),
         )
+        closes_channel(
+            connection,
+            403,
+            "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'",
+            lambda channel: channel.queue_declare("amq.mine"),
+        )
 
 
 @check("exclusive-queue")

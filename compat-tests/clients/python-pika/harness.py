@@ -13,7 +13,7 @@ PASSWORD = os.environ.get("LEVERET_PASS", "guest")
 VHOST = os.environ.get("LEVERET_VHOST", "/")
 
 # Names are new in every run, so that a broker can be used for many runs.
-RUN = "pika-" + uuid.uuid4().hex[:8]
+RUN = os.path.basename(os.path.dirname(os.path.abspath(__file__))) + "-" + uuid.uuid4().hex[:8]
 
 _checks = []
 

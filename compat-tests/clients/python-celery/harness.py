@@ -1,0 +1,1 @@
+../python-pika/harness.py
