@@ -2,4 +2,5 @@
 
 pub mod connection;
 pub mod model;
+pub mod routing;
 pub mod store;

@@ -1,0 +1,19 @@
+//! Exchange types as pure functions: bindings, a routing key and headers in, destinations out.
+//!
+//! Nothing here knows what a destination is (a queue, an exchange), which exchange asks, who may bind, or that
+//! bindings are stored. Alternate exchanges, exchange-to-exchange walks and the removal of duplicates over several
+//! exchanges are the caller's. One file per exchange type; [`Kind`] lists them.
+
+mod destinations;
+mod direct;
+mod error;
+mod fanout;
+mod headers;
+mod kind;
+mod ledger;
+mod router;
+mod topic;
+
+pub use error::RoutingError;
+pub use kind::Kind;
+pub use router::Router;
