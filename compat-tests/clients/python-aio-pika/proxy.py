@@ -1,0 +1,1 @@
+../python-celery/proxy.py
