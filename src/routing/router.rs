@@ -165,3 +165,216 @@ impl<D: Clone + Eq + Hash> Router<D> {
 fn parts<D>(binding: &Binding<D>) -> (&RoutingKey, &Arguments, &D) {
     (&binding.key, &binding.arguments, &binding.destination)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amq_protocol::types::AMQPValue;
+    use proptest::prelude::*;
+
+    type Bound = (RoutingKey, Arguments, u32);
+
+    fn key(text: &str) -> RoutingKey {
+        RoutingKey::known(text)
+    }
+
+    fn arguments(entries: &[(&str, AMQPValue)]) -> Arguments {
+        let mut arguments = Arguments::default();
+        for (name, value) in entries {
+            arguments.set(name, value.clone());
+        }
+        arguments
+    }
+
+    fn routed(router: &Router<u32>, key: &str, headers: Option<&FieldTable>) -> Vec<u32> {
+        let mut out = Vec::new();
+        router.route(key, headers, &mut out);
+        out.sort_unstable();
+        out
+    }
+
+    #[test]
+    fn a_direct_exchange_routes_by_equal_keys_and_learns_none() {
+        let mut router = Router::new(Kind::Direct);
+        let none = Arguments::default();
+        router.bind(&key("k"), &none, 1).expect("bound");
+        router.bind(&key("k"), &none, 2).expect("bound");
+        router.bind(&key(""), &none, 3).expect("bound");
+        assert_eq!(routed(&router, "k", None), [1, 2]);
+        assert_eq!(routed(&router, "", None), [3]);
+        assert!(routed(&router, "K", None).is_empty());
+        assert!(routed(&router, "#", None).is_empty());
+        assert_eq!(router.len(), 3);
+    }
+
+    #[test]
+    fn the_same_binding_twice_is_one_binding() {
+        for kind in Kind::ALL {
+            let mut router = Router::new(kind);
+            let with = arguments(&[("a", AMQPValue::LongInt(1))]);
+            assert_eq!(router.bind(&key("k"), &with, 1), Ok(true));
+            assert_eq!(router.bind(&key("k"), &with, 1), Ok(false));
+            assert_eq!(router.len(), 1);
+            assert!(router.unbind("k", &with, &1));
+            assert!(!router.unbind("k", &with, &1));
+            assert!(router.is_empty());
+            assert!(routed(&router, "k", Some(with.table())).is_empty());
+        }
+    }
+
+    #[test]
+    fn bindings_that_differ_in_arguments_are_two_and_one_copy_is_sent() {
+        for kind in Kind::ALL {
+            let mut router = Router::new(kind);
+            let first = arguments(&[("a", AMQPValue::LongInt(1))]);
+            let second = arguments(&[("b", AMQPValue::Double(1.0))]);
+            let headers = arguments(&[("a", AMQPValue::LongInt(1)), ("b", AMQPValue::Double(1.0))]);
+            router.bind(&key("k"), &first, 1).expect("bound");
+            router.bind(&key("k"), &second, 1).expect("bound");
+            assert_eq!(routed(&router, "k", Some(headers.table())), [1]);
+            assert!(router.unbind("k", &first, &1));
+            assert_eq!(routed(&router, "k", Some(headers.table())), [1]);
+            assert!(router.unbind("k", &second, &1));
+            assert!(routed(&router, "k", Some(headers.table())).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_refused_binding_changes_nothing() {
+        let mut router = Router::new(Kind::Headers);
+        let wrong = arguments(&[("x-match", AMQPValue::LongString("most".into()))]);
+        assert!(router.bind(&key(""), &wrong, 1).is_err());
+        assert!(router.is_empty());
+        let mut router = Router::new(Kind::Topic);
+        assert_eq!(
+            router.bind(&key(""), &wrong, 1),
+            Ok(true),
+            "not its argument"
+        );
+    }
+
+    #[test]
+    fn destinations_come_and_go_among_a_hundred_thousand_others() {
+        for kind in Kind::ALL {
+            let mut router = Router::new(kind);
+            let none = Arguments::default();
+            for destination in 0..100_000 {
+                let own = key(&format!("a.{destination}"));
+                router.bind(&own, &none, destination).expect("bound");
+                router
+                    .bind(&key("shared"), &none, destination)
+                    .expect("bound");
+            }
+            // With a walk over all bindings each, these would be 2 * 10^9 steps.
+            for destination in 0..10_000 {
+                assert_eq!(router.bindings_to(&destination).count(), 2);
+                assert_eq!(router.remove_destination(&destination), 2);
+            }
+            assert_eq!(router.remove_destination(&5), 0);
+            assert_eq!(router.len(), 180_000);
+            let left = routed(&router, "shared", None);
+            assert_eq!(left, (10_000..100_000).collect::<Vec<_>>());
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Change {
+        Bind(Bound),
+        Unbind(Bound),
+        RemoveDestination(u32),
+    }
+
+    fn arguments_strategy() -> impl Strategy<Value = Arguments> {
+        let value = prop_oneof![
+            Just(AMQPValue::LongInt(1)),
+            Just(AMQPValue::LongLongInt(1)),
+            Just(AMQPValue::Double(0.5)),
+            Just(AMQPValue::Void),
+            Just(AMQPValue::LongString("any".into())),
+        ];
+        proptest::collection::vec(
+            (proptest::sample::select(vec!["a", "b", "x-c"]), value),
+            0..3,
+        )
+        .prop_map(|entries| arguments(&entries))
+    }
+
+    fn bound() -> impl Strategy<Value = Bound> {
+        let keys = proptest::sample::select(vec!["", "a", "a.b", "a.*", "#", "a.#.b", "*"]);
+        (keys.prop_map(key), arguments_strategy(), 0..50u32)
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let change = prop_oneof![
+            6 => bound().prop_map(Change::Bind),
+            3 => bound().prop_map(Change::Unbind),
+            1 => (0..50u32).prop_map(Change::RemoveDestination),
+        ];
+        proptest::collection::vec(change, 1..200)
+    }
+
+    /// Whether one binding takes a message, each asked alone.
+    fn takes(kind: Kind, bound: &Bound, key: &str, headers: &FieldTable) -> bool {
+        let mut alone = Router::new(kind);
+        alone.bind(&bound.0, &bound.1, ()).expect("bound");
+        let mut out = Vec::new();
+        alone.route(key, Some(headers), &mut out);
+        !out.is_empty()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_router_agrees_with_a_list_of_bindings(
+            kind in proptest::sample::select(Kind::ALL.to_vec()),
+            changes in changes(),
+            headers in arguments_strategy(),
+        ) {
+            let mut router = Router::new(kind);
+            let mut list: Vec<Bound> = Vec::new();
+            for change in changes {
+                match change {
+                    Change::Bind(bound) => {
+                        let new = !list.contains(&bound);
+                        prop_assert_eq!(router.bind(&bound.0, &bound.1, bound.2), Ok(new));
+                        if new {
+                            list.push(bound);
+                        }
+                    }
+                    Change::Unbind(bound) => {
+                        let position = list.iter().position(|known| *known == bound);
+                        prop_assert_eq!(router.unbind(&bound.0, &bound.1, &bound.2), position.is_some());
+                        position.map(|position| list.remove(position));
+                    }
+                    Change::RemoveDestination(destination) => {
+                        let before = list.len();
+                        list.retain(|known| known.2 != destination);
+                        prop_assert_eq!(router.remove_destination(&destination), before - list.len());
+                    }
+                }
+            }
+            prop_assert_eq!(router.len(), list.len());
+            for (key, arguments, destination) in router.bindings() {
+                prop_assert!(list.contains(&(key.clone(), arguments.clone(), *destination)));
+            }
+            for destination in 0..50 {
+                let expected = list.iter().filter(|known| known.2 == destination).count();
+                prop_assert_eq!(router.bindings_to(&destination).count(), expected);
+            }
+            for key in ["", "a", "a.b", "a.x.b", "c"] {
+                let mut actual = routed(&router, key, Some(headers.table()));
+                if kind == Kind::Topic {
+                    actual.dedup();
+                }
+                let mut expected: Vec<u32> = list
+                    .iter()
+                    .filter(|bound| takes(kind, bound, key, headers.table()))
+                    .map(|bound| bound.2)
+                    .collect();
+                expected.sort_unstable();
+                expected.dedup();
+                prop_assert_eq!(actual, expected, "key {:?}", key);
+            }
+        }
+    }
+}
