@@ -2,5 +2,6 @@
 
 pub mod connection;
 pub mod model;
+pub mod protocol;
 pub mod routing;
 pub mod store;

@@ -1,0 +1,15 @@
+//! Bytes ↔ frames, and nothing else: protocol header, envelope, methods, content headers, field tables.
+//!
+//! It never sees a queue, a channel's state or a socket. What the peer sends is judged here for its form alone; what
+//! it means is for `connection` to say. No input, however malformed, panics, recurses without bound or allocates more
+//! than a small multiple of its own length.
+
+pub mod content;
+pub mod encode;
+pub mod envelope;
+mod erlang;
+pub mod header;
+mod layout;
+pub mod method;
+pub mod properties;
+pub mod table;

@@ -1,0 +1,334 @@
+//! Properties of class `basic` in their wire form: flags, then the list of those present (specification §3.1).
+//!
+//! A message's properties stay the bytes that came. [`scan`] checks them once; afterwards [`Fields`] finds what
+//! somebody needs. As in RabbitMQ, short strings need not be UTF-8 here, the two lowest flags mean nothing, and both
+//! reach the consumer as they came.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use amq_protocol::protocol::basic::AMQPProperties;
+use amq_protocol::types::FieldTable;
+use amq_protocol::types::ShortString;
+
+use crate::model::message::Traits;
+use crate::protocol::content::ContentError;
+use crate::protocol::encode::generated;
+use crate::protocol::table;
+
+/// `delivery-mode` of messages that survive a restart.
+pub const PERSISTENT: u8 = 2;
+
+const FLAGS_BYTES: usize = 2;
+
+/// The properties in wire order; the number is the flag's bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Property {
+    ContentType = 15,
+    ContentEncoding = 14,
+    Headers = 13,
+    DeliveryMode = 12,
+    Priority = 11,
+    CorrelationId = 10,
+    ReplyTo = 9,
+    Expiration = 8,
+    MessageId = 7,
+    Timestamp = 6,
+    Kind = 5,
+    UserId = 4,
+    AppId = 3,
+    ClusterId = 2,
+}
+
+impl Property {
+    const IN_ORDER: [Property; 14] = [
+        Property::ContentType,
+        Property::ContentEncoding,
+        Property::Headers,
+        Property::DeliveryMode,
+        Property::Priority,
+        Property::CorrelationId,
+        Property::ReplyTo,
+        Property::Expiration,
+        Property::MessageId,
+        Property::Timestamp,
+        Property::Kind,
+        Property::UserId,
+        Property::AppId,
+        Property::ClusterId,
+    ];
+
+    const fn flag(self) -> u16 {
+        1 << self as u8
+    }
+
+    /// Octets that this property takes at the front of `rest`; `None` when its length is not there.
+    fn octets(self, rest: &[u8]) -> Option<usize> {
+        match self {
+            Property::DeliveryMode | Property::Priority => Some(1),
+            Property::Timestamp => Some(8),
+            Property::Headers => {
+                let length = rest.first_chunk::<4>()?;
+                Some(4 + u32::from_be_bytes(*length) as usize)
+            }
+            Property::ContentType
+            | Property::ContentEncoding
+            | Property::CorrelationId
+            | Property::ReplyTo
+            | Property::Expiration
+            | Property::MessageId
+            | Property::Kind
+            | Property::UserId
+            | Property::AppId
+            | Property::ClusterId => Some(1 + usize::from(*rest.first()?)),
+        }
+    }
+}
+
+fn flags(properties: &[u8]) -> Option<u16> {
+    properties
+        .first_chunk::<FLAGS_BYTES>()
+        .map(|flags| u16::from_be_bytes(*flags))
+}
+
+/// Checks flags and property list: lengths, header table, nothing left over.
+pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
+    let flags = flags(properties).ok_or(ContentError::Properties)?;
+    let mut at = FLAGS_BYTES;
+    let mut delivery_mode = 0;
+    let mut priority = 0;
+    for property in Property::IN_ORDER {
+        if flags & property.flag() == 0 {
+            continue;
+        }
+        let rest = &properties[at..];
+        let octets = property.octets(rest).ok_or(ContentError::Properties)?;
+        let value = rest.get(..octets).ok_or(ContentError::Properties)?;
+        if property == Property::DeliveryMode {
+            delivery_mode = value[0];
+        } else if property == Property::Priority {
+            priority = value[0];
+        } else if property == Property::Headers {
+            table::check(value)?;
+        }
+        at += octets;
+    }
+    if at != properties.len() {
+        return Err(ContentError::Properties);
+    }
+    let has = |property: Property| flags & property.flag() != 0;
+    Ok(Traits::new(
+        delivery_mode == PERSISTENT,
+        has(Property::Headers),
+        has(Property::Expiration),
+        has(Property::UserId),
+        has(Property::ReplyTo),
+        priority,
+    ))
+}
+
+/// Properties that [`scan`] has passed, looked up one at a time. On others the look-ups may find nothing or nonsense.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a>(pub &'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// `content-type`.
+    pub fn content_type(self) -> Option<Cow<'a, str>> {
+        self.text(Property::ContentType)
+    }
+
+    /// `content-encoding`.
+    pub fn content_encoding(self) -> Option<Cow<'a, str>> {
+        self.text(Property::ContentEncoding)
+    }
+
+    /// The header table as on the wire, length included.
+    pub fn headers_bytes(self) -> Option<&'a [u8]> {
+        self.octets(Property::Headers)
+    }
+
+    /// `delivery-mode`.
+    pub fn delivery_mode(self) -> Option<u8> {
+        self.octet(Property::DeliveryMode)
+    }
+
+    /// `priority`.
+    pub fn priority(self) -> Option<u8> {
+        self.octet(Property::Priority)
+    }
+
+    /// `correlation-id`.
+    pub fn correlation_id(self) -> Option<Cow<'a, str>> {
+        self.text(Property::CorrelationId)
+    }
+
+    /// `reply-to`.
+    pub fn reply_to(self) -> Option<Cow<'a, str>> {
+        self.text(Property::ReplyTo)
+    }
+
+    /// `expiration`, as the publisher wrote it.
+    pub fn expiration(self) -> Option<Cow<'a, str>> {
+        self.text(Property::Expiration)
+    }
+
+    /// `message-id`.
+    pub fn message_id(self) -> Option<Cow<'a, str>> {
+        self.text(Property::MessageId)
+    }
+
+    /// `timestamp`, in seconds since the Unix epoch.
+    pub fn timestamp(self) -> Option<u64> {
+        let octets = self.octets(Property::Timestamp)?;
+        octets.first_chunk().map(|t| u64::from_be_bytes(*t))
+    }
+
+    /// `type`.
+    pub fn kind(self) -> Option<Cow<'a, str>> {
+        self.text(Property::Kind)
+    }
+
+    /// `user-id`.
+    pub fn user_id(self) -> Option<Cow<'a, str>> {
+        self.text(Property::UserId)
+    }
+
+    /// `app-id`.
+    pub fn app_id(self) -> Option<Cow<'a, str>> {
+        self.text(Property::AppId)
+    }
+
+    /// `cluster-id`.
+    pub fn cluster_id(self) -> Option<Cow<'a, str>> {
+        self.text(Property::ClusterId)
+    }
+
+    fn octet(self, property: Property) -> Option<u8> {
+        self.octets(property)?.first().copied()
+    }
+
+    /// Text of a short string; what is not UTF-8 in it is replaced.
+    fn text(self, property: Property) -> Option<Cow<'a, str>> {
+        let octets = self.octets(property)?;
+        Some(String::from_utf8_lossy(octets.get(1..)?))
+    }
+
+    fn octets(self, property: Property) -> Option<&'a [u8]> {
+        if flags(self.0)? & property.flag() == 0 {
+            return None;
+        }
+        self.0.get(place(self.0, property)?)
+    }
+}
+
+/// Where `property` is in the list, or would be.
+fn place(properties: &[u8], property: Property) -> Option<Range<usize>> {
+    let flags = flags(properties)?;
+    let mut at = FLAGS_BYTES;
+    for earlier in Property::IN_ORDER {
+        let octets = if flags & earlier.flag() == 0 {
+            0
+        } else {
+            earlier.octets(properties.get(at..)?)?
+        };
+        if earlier == property {
+            return Some(at..at + octets);
+        }
+        at += octets;
+    }
+    None
+}
+
+/// The `headers` property decoded; `None` when there is none, or no table in it.
+pub fn headers(properties: &[u8]) -> Option<FieldTable> {
+    table::decode(Fields(properties).headers_bytes()?).ok()
+}
+
+/// Decodes all properties. Texts that are not UTF-8 have their bad octets replaced.
+pub fn decode(properties: &[u8]) -> Result<AMQPProperties, ContentError> {
+    scan(properties)?;
+    let fields = Fields(properties);
+    let mut decoded = AMQPProperties::default();
+    macro_rules! take {
+        ($($field:ident => $with:ident),* $(,)?) => {
+            $(if let Some(value) = fields.$field() {
+                decoded = decoded.$with(short_string(&value));
+            })*
+        };
+    }
+    take!(
+        content_type => with_content_type,
+        content_encoding => with_content_encoding,
+        correlation_id => with_correlation_id,
+        reply_to => with_reply_to,
+        expiration => with_expiration,
+        message_id => with_message_id,
+        kind => with_type,
+        user_id => with_user_id,
+        app_id => with_app_id,
+        cluster_id => with_cluster_id,
+    );
+    if let Some(table) = fields.headers_bytes() {
+        decoded = decoded.with_headers(table::decode(table)?);
+    }
+    if let Some(value) = fields.delivery_mode() {
+        decoded = decoded.with_delivery_mode(value);
+    }
+    if let Some(value) = fields.priority() {
+        decoded = decoded.with_priority(value);
+    }
+    if let Some(value) = fields.timestamp() {
+        decoded = decoded.with_timestamp(value);
+    }
+    Ok(decoded)
+}
+
+/// Flags and property list of `properties`.
+pub fn encode(properties: &AMQPProperties) -> Vec<u8> {
+    let mut out = Vec::new();
+    generated(
+        &mut out,
+        amq_protocol::protocol::basic::gen_properties(properties),
+    );
+    out
+}
+
+/// The same properties with another `reply-to`, or with one; all else stays byte for byte.
+///
+/// `properties` must have passed [`scan`]; others come back as they are.
+///
+/// # Panics
+/// When `reply_to` is longer than a short string.
+pub fn with_reply_to(properties: &[u8], reply_to: &str) -> Vec<u8> {
+    assert!(reply_to.len() <= 255, "reply-to longer than a short string");
+    let mut value = Vec::with_capacity(1 + reply_to.len());
+    value.push(reply_to.len() as u8);
+    value.extend_from_slice(reply_to.as_bytes());
+    with(properties, Property::ReplyTo, &value)
+}
+
+/// Replaces or inserts one property in its wire form.
+fn with(properties: &[u8], property: Property, value: &[u8]) -> Vec<u8> {
+    let (Some(flags), Some(place)) = (flags(properties), place(properties, property)) else {
+        return properties.to_vec();
+    };
+    let (Some(before), Some(after)) = (
+        properties.get(FLAGS_BYTES..place.start),
+        properties.get(place.end..),
+    ) else {
+        return properties.to_vec();
+    };
+    let mut out = Vec::with_capacity(properties.len() + value.len());
+    out.extend_from_slice(&(flags | property.flag()).to_be_bytes());
+    out.extend_from_slice(before);
+    out.extend_from_slice(value);
+    out.extend_from_slice(after);
+    out
+}
+
+/// A short string of `text`, cut when it is too long (replacement characters are longer than what they replace).
+pub(super) fn short_string(text: &str) -> ShortString {
+    let end = text.floor_char_boundary(text.len().min(255));
+    ShortString::from(&text[..end])
+}

@@ -1,0 +1,189 @@
+//! Field tables in RabbitMQ's dialect (specification §3.2).
+//!
+//! [`check`] walks a table in its wire form without recursion or allocation; nothing is decoded that it has not
+//! passed. The decoder may then recurse, for the depth is bounded.
+//!
+//! We decode ourselves because amq-protocol's parser lets the last of duplicate keys win, takes the letter `U`, refuses
+//! keys that are not UTF-8, and recurses as deep as the sender likes.
+
+use std::collections::BTreeMap;
+
+use amq_protocol::types::AMQPValue;
+use amq_protocol::types::DecimalValue;
+use amq_protocol::types::FieldArray;
+use amq_protocol::types::FieldTable;
+use nom::IResult;
+use nom::Parser;
+use nom::bytes::complete::take;
+use nom::multi::length_data;
+use nom::number::complete::be_f32;
+use nom::number::complete::be_f64;
+use nom::number::complete::be_i16;
+use nom::number::complete::be_i32;
+use nom::number::complete::be_i64;
+use nom::number::complete::be_u16;
+use nom::number::complete::be_u32;
+use nom::number::complete::be_u64;
+use nom::number::complete::i8 as signed_octet;
+use nom::number::complete::u8 as octet;
+
+use crate::model::limits::TABLE_DEPTH_MAX;
+use crate::protocol::properties::short_string;
+
+/// What is wrong with a field table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// A length reaches past the end of what holds it.
+    #[error("field table is cut short")]
+    Truncated,
+    /// A value of a type that does not exist.
+    #[error("field table has a value of unknown type {0}")]
+    UnknownType(u8),
+    /// Tables and arrays in each other deeper than [`TABLE_DEPTH_MAX`].
+    #[error("field table is nested more than {TABLE_DEPTH_MAX} deep")]
+    TooDeep,
+}
+
+/// What a container on the scanner's stack holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Entries,
+    Values,
+}
+
+/// Checks the table, length included, at the front of `input`; gives its size in octets, length included.
+pub fn check(input: &[u8]) -> Result<usize, TableError> {
+    let mut open = [(0usize, Holds::Entries); TABLE_DEPTH_MAX];
+    let mut depth = 0;
+    let (mut at, mut end) = container(input, 0, input.len())?;
+    let mut holds = Holds::Entries;
+    loop {
+        while at == end {
+            if depth == 0 {
+                return Ok(at);
+            }
+            depth -= 1;
+            (end, holds) = open[depth];
+        }
+        let within = &input[..end];
+        if holds == Holds::Entries {
+            let key_bytes = *within.get(at).ok_or(TableError::Truncated)?;
+            at += 1 + usize::from(key_bytes);
+        }
+        let kind = *within.get(at).ok_or(TableError::Truncated)?;
+        at += 1;
+        let inner = match kind {
+            b'A' => Holds::Values,
+            b'F' => Holds::Entries,
+            b'S' | b'x' => {
+                (_, at) = container(input, at, end)?;
+                continue;
+            }
+            _ => {
+                at += fixed_bytes(kind).ok_or(TableError::UnknownType(kind))?;
+                if at > end {
+                    return Err(TableError::Truncated);
+                }
+                continue;
+            }
+        };
+        // The outermost table counts as the first level.
+        if depth + 1 == TABLE_DEPTH_MAX {
+            return Err(TableError::TooDeep);
+        }
+        open[depth] = (end, holds);
+        depth += 1;
+        holds = inner;
+        (at, end) = container(input, at, end)?;
+    }
+}
+
+/// Start and end of what follows the length at `at`, when that lies within `end`.
+fn container(input: &[u8], at: usize, end: usize) -> Result<(usize, usize), TableError> {
+    let length = input[..end]
+        .get(at..)
+        .and_then(|rest| rest.first_chunk::<4>())
+        .ok_or(TableError::Truncated)?;
+    let start = at + 4;
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > end - start {
+        return Err(TableError::Truncated);
+    }
+    Ok((start, start + length))
+}
+
+/// Octets of a value of type `kind`, when all such values have the same.
+fn fixed_bytes(kind: u8) -> Option<usize> {
+    match kind {
+        b'V' => Some(0),
+        b't' | b'b' | b'B' => Some(1),
+        b's' | b'u' => Some(2),
+        b'I' | b'i' | b'f' => Some(4),
+        b'D' => Some(5),
+        b'l' | b'L' | b'd' | b'T' => Some(8),
+        _ => None,
+    }
+}
+
+/// Decodes the table, length included, at the front of `input`.
+///
+/// The first of duplicate keys wins, as in RabbitMQ's look-ups. A key that is not UTF-8 has its bad octets replaced.
+pub fn decode(input: &[u8]) -> Result<FieldTable, TableError> {
+    let bytes = check(input)?;
+    Ok(entries(&input[4..bytes]))
+}
+
+/// Entries of a table that was checked.
+fn entries(mut rest: &[u8]) -> FieldTable {
+    let mut table = BTreeMap::new();
+    while let Ok((after, (key, value))) = (length_data(octet), value).parse(rest) {
+        let key = short_string(&String::from_utf8_lossy(key));
+        table.entry(key).or_insert(value);
+        rest = after;
+    }
+    FieldTable::from(table)
+}
+
+/// Values of an array that was checked.
+fn values(mut rest: &[u8]) -> FieldArray {
+    let mut array = Vec::new();
+    while let Ok((after, value)) = value(rest) {
+        array.push(value);
+        rest = after;
+    }
+    FieldArray::from(array)
+}
+
+fn value(input: &[u8]) -> IResult<&[u8], AMQPValue, ()> {
+    let (rest, kind) = octet(input)?;
+    match kind {
+        b't' => octet.map(|v| AMQPValue::Boolean(v != 0)).parse(rest),
+        b'b' => signed_octet.map(AMQPValue::ShortShortInt).parse(rest),
+        b'B' => octet.map(AMQPValue::ShortShortUInt).parse(rest),
+        b's' => be_i16.map(AMQPValue::ShortInt).parse(rest),
+        b'u' => be_u16.map(AMQPValue::ShortUInt).parse(rest),
+        b'I' => be_i32.map(AMQPValue::LongInt).parse(rest),
+        b'i' => be_u32.map(AMQPValue::LongUInt).parse(rest),
+        b'l' | b'L' => be_i64.map(AMQPValue::LongLongInt).parse(rest),
+        b'f' => be_f32.map(AMQPValue::Float).parse(rest),
+        b'd' => be_f64.map(AMQPValue::Double).parse(rest),
+        b'D' => (octet, be_u32)
+            .map(|(scale, value)| AMQPValue::DecimalValue(DecimalValue { scale, value }))
+            .parse(rest),
+        b'T' => be_u64.map(AMQPValue::Timestamp).parse(rest),
+        b'S' => length_data(be_u32)
+            .map(|v: &[u8]| AMQPValue::LongString(v.into()))
+            .parse(rest),
+        b'x' => length_data(be_u32)
+            .map(|v: &[u8]| AMQPValue::ByteArray(v.into()))
+            .parse(rest),
+        b'A' => length_data(be_u32)
+            .map(|v| AMQPValue::FieldArray(values(v)))
+            .parse(rest),
+        b'F' => length_data(be_u32)
+            .map(|v| AMQPValue::FieldTable(entries(v)))
+            .parse(rest),
+        b'V' => take(0usize).map(|_| AMQPValue::Void).parse(rest),
+        _ => Err(nom::Err::Error(())),
+    }
+}
