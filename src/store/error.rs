@@ -50,10 +50,10 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// Stored messages cannot be read.
-    #[error("cannot read the messages of queue {queue}: {source}")]
+    #[error("cannot read the stored messages of {}: {source}", queue_text(*queue))]
     Load {
-        /// Number of the queue.
-        queue: u64,
+        /// Number of the queue; none when looking which queues there are.
+        queue: Option<u64>,
         /// What the database said.
         source: Box<redb::Error>,
     },
@@ -83,4 +83,11 @@ pub enum StoreError {
     /// The store was closed before what was asked could be done.
     #[error("the store is closed")]
     Closed,
+}
+
+fn queue_text(queue: Option<u64>) -> String {
+    match queue {
+        Some(queue) => format!("queue {queue}"),
+        None => "all queues".to_owned(),
+    }
 }

@@ -38,7 +38,7 @@ pub enum Record {
         /// Half-open ranges of positions.
         ranges: Vec<Range<u64>>,
     },
-    /// The queue is gone with all its messages. Its id is not used again.
+    /// The queue is gone with all its messages. Its id is not used again, and no more records come for it.
     DeleteQueue {
         /// The queue.
         queue: QueueId,
@@ -59,6 +59,20 @@ pub enum Record {
         /// What identifies it within its kind.
         key: Vec<u8>,
     },
+}
+
+impl Record {
+    /// Roughly what it costs to hold and to write this record.
+    pub(crate) fn bytes(&self) -> usize {
+        let content = match self {
+            Record::Put { run, targets } => (run.held_bytes() + run.len() * 16) * targets.len(),
+            Record::Purge { ranges, .. } => ranges.len() * size_of::<Range<u64>>(),
+            Record::Define { key, value, .. } => key.len() + value.len(),
+            Record::Undefine { key, .. } => key.len(),
+            Record::Settle { .. } | Record::DeleteQueue { .. } => 0,
+        };
+        size_of::<Record>() + content
+    }
 }
 
 /// A definition as it was last written.
