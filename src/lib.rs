@@ -3,5 +3,7 @@
 pub mod connection;
 pub mod model;
 pub mod protocol;
+pub mod queue;
 pub mod routing;
 pub mod store;
+pub mod vhost;

@@ -5,7 +5,9 @@
 
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::gen_class;
+use amq_protocol::types::FieldTable;
 use amq_protocol::types::generation::SerializeFn;
+use amq_protocol::types::generation::gen_field_table;
 
 use crate::model::ChannelId;
 use crate::model::DeliveryTag;
@@ -33,6 +35,13 @@ pub fn method(out: &mut Vec<u8>, channel: ChannelId, method: &AMQPClass) {
     frame(out, FRAME_METHOD, channel, |out| {
         generated(out, gen_class(method))
     });
+}
+
+/// A field table, length included.
+pub fn table(table: &FieldTable) -> Vec<u8> {
+    let mut out = Vec::new();
+    generated(&mut out, gen_field_table(table));
+    out
 }
 
 /// A heartbeat.

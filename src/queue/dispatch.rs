@@ -1,0 +1,93 @@
+//! Assigns ready messages to consumers.
+
+use crate::model::Delivery;
+use crate::model::Run;
+use crate::model::outbox::Parcel;
+use crate::queue::Queue;
+use crate::store::Record;
+
+impl Queue {
+    /// Delivers while there are messages and a consumer able to take one.
+    pub(super) fn dispatch(&mut self, now: u64, records: &mut Vec<Record>) {
+        self.expire(now, records);
+        if self.holds > 0 {
+            return;
+        }
+        while let Some(front) = self.ready.front() {
+            let Some((consumer, alone)) = self.consumers.next() else {
+                return;
+            };
+            let wanted = if alone { front.run.len() as u64 } else { 1 };
+            let wanted = wanted.min(consumer.credit());
+            let room = consumer.outbox.room_bytes();
+            if wanted == 0 {
+                self.consumers.block_next();
+                continue;
+            }
+            if room == 0 {
+                consumer.outbox.stall(self.id);
+                self.consumers.block_next();
+                continue;
+            }
+            let wanted = fitting(&front.run, wanted as usize, room) as u64;
+            let taken = if consumer.no_ack {
+                wanted
+            } else {
+                consumer.channel_limit.take(wanted, self.id)
+            };
+            if taken == 0 {
+                self.consumers.block_next();
+                continue;
+            }
+            let Some(segment) = self.ready.take_front(taken as usize) else {
+                return;
+            };
+            let range = segment.into_delivered(self.id, Some(consumer.id));
+            let no_ack = consumer.no_ack;
+            if no_ack {
+                if self.options.durable
+                    && range
+                        .run
+                        .iter()
+                        .any(|message| message.traits().persistent())
+                {
+                    let (first, count) = (range.first, range.run.len() as u64);
+                    records.push(Record::Settle {
+                        queue: self.id,
+                        first,
+                        count,
+                    });
+                }
+            } else {
+                consumer.unacked += taken;
+                self.unacked += taken;
+            }
+            consumer.outbox.push(Parcel::Delivery(Delivery {
+                channel: consumer.channel,
+                consumer: consumer.id,
+                no_ack,
+                range,
+            }));
+            self.consumers.rotate();
+        }
+    }
+}
+
+/// How many of the first `wanted` messages to send into a room of so many bytes: at least one, so that a message larger
+/// than any room still moves.
+fn fitting(run: &Run, wanted: usize, room_bytes: usize) -> usize {
+    if wanted == run.len() && run.held_bytes() <= room_bytes {
+        return wanted;
+    }
+    let mut left = room_bytes;
+    let fits = run
+        .iter()
+        .take(wanted)
+        .take_while(|message| {
+            let fits = message.held_bytes() <= left;
+            left = left.saturating_sub(message.held_bytes());
+            fits
+        })
+        .count();
+    fits.max(1)
+}

@@ -1,0 +1,78 @@
+//! Messages enter the queue.
+
+use crate::model::Position;
+use crate::model::Run;
+use crate::queue::Queue;
+use crate::queue::ready::Segment;
+use crate::store::Record;
+
+impl Queue {
+    /// Appends `run`, delivers what can be delivered. What must be stored is pushed to `records`, which the caller hands
+    /// to the store before it lets go of the queue's lock, or under a [`Queue::hold`].
+    pub fn enqueue(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
+        let first = self.next_position;
+        self.next_position += run.len() as u64;
+        if self.options.durable {
+            self.put_records(first, &run, records);
+        }
+        // Only what will lie here is worth a copy of its own; what a consumer takes at once is gone before it pins much.
+        let run = if self.consumers.len() == 0 {
+            run.detached_if_sparse()
+        } else {
+            run
+        };
+        for segment in self.segments(first, run, now) {
+            self.ready.push_back(segment);
+        }
+        self.dispatch_new(now, records);
+    }
+
+    /// Splits a run where the expiry changes.
+    pub(super) fn segments(
+        &self,
+        first: u64,
+        run: Run,
+        now: u64,
+    ) -> impl Iterator<Item = Segment> + use<> {
+        let queue_ttl = self.options.arguments.message_ttl;
+        let whole = !run.iter().any(|message| message.traits().has_expiration());
+        let pieces = if whole { 1 } else { run.len() };
+        (0..pieces).map(move |index| {
+            let run = if whole {
+                run.clone()
+            } else {
+                run.slice(index..index + 1)
+            };
+            let ttl = match (queue_ttl, super::expiry::message_ttl(&run)) {
+                (Some(queue), Some(message)) => Some(queue.min(message)),
+                (queue, message) => queue.or(message),
+            };
+            Segment {
+                first: first + index as u64,
+                run,
+                redelivered: false,
+                returns: 0,
+                expires_at: ttl.map(|ttl| now.saturating_add(ttl)),
+            }
+        })
+    }
+
+    /// One record for each stretch of persistent messages.
+    fn put_records(&self, first: u64, run: &Run, records: &mut Vec<Record>) {
+        let mut start = None;
+        for index in 0..=run.len() {
+            let persistent = index < run.len() && run.message(index).traits().persistent();
+            match (start, persistent) {
+                (None, true) => start = Some(index),
+                (Some(from), false) => {
+                    records.push(Record::Put {
+                        run: run.slice(from..index),
+                        targets: vec![(self.id, Position(first + from as u64))],
+                    });
+                    start = None;
+                }
+                (None, false) | (Some(_), true) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Message TTL, queue expiry: only messages at the head expire (RabbitMQ classic and quorum queues alike).
+
+use crate::model::Run;
+use crate::protocol::properties;
+use crate::queue::Ended;
+use crate::queue::Queue;
+use crate::store::Record;
+
+/// The TTL of a run of one message by its `expiration`; the publish checked that it is a number.
+pub(super) fn message_ttl(run: &Run) -> Option<u64> {
+    let message = run.iter().next()?;
+    if !message.traits().has_expiration() {
+        return None;
+    }
+    properties::Fields(message.header())
+        .expiration()?
+        .parse()
+        .ok()
+}
+
+impl Queue {
+    /// Drops what has expired at the head.
+    pub(super) fn expire(&mut self, now: u64, records: &mut Vec<Record>) {
+        while let Some(front) = self.ready.front() {
+            if front.expires_at.is_none_or(|expires_at| expires_at > now) {
+                return;
+            }
+            let Some(expired) = self.ready.take_front(usize::MAX) else {
+                return;
+            };
+            self.settle_record(crate::model::Position(expired.first), &expired.run, records);
+        }
+    }
+
+    /// Delivers new messages. One whose TTL is 0 goes to a consumer that is ready now, or nowhere.
+    pub(super) fn dispatch_new(&mut self, now: u64, records: &mut Vec<Record>) {
+        let immediate = self
+            .ready
+            .front()
+            .is_some_and(|front| front.expires_at == Some(now));
+        if immediate {
+            // Nothing older waits, or it would be at the head; so one moment earlier none of these has expired.
+            self.dispatch(now.saturating_sub(1), records);
+        }
+        self.dispatch(now, records);
+    }
+
+    /// Drops expired messages and tells whether the queue itself has expired.
+    pub fn tick(&mut self, now: u64, records: &mut Vec<Record>) -> Option<Ended> {
+        self.expire(now, records);
+        let expires = self.options.arguments.expires?;
+        let idle = self.consumers.len() == 0 && now >= self.used_at.saturating_add(expires);
+        (idle && !self.deleted).then_some(Ended::Expired)
+    }
+
+    /// When [`Queue::tick`] has something to do, if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let head = self.ready.front().and_then(|front| front.expires_at);
+        let expires = self
+            .options
+            .arguments
+            .expires
+            .filter(|_| self.consumers.len() == 0);
+        let whole = expires.map(|expires| self.used_at.saturating_add(expires));
+        match (head, whole) {
+            (Some(head), Some(whole)) => Some(head.min(whole)),
+            (head, whole) => head.or(whole),
+        }
+    }
+}

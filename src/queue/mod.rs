@@ -1,0 +1,264 @@
+//! One queue: ready messages, consumers, expiry. A plain state machine behind its owner's one short lock.
+//!
+//! It is entered once per batch, never across an await, and knows no clock (`now` is an argument, in milliseconds since
+//! the Unix epoch), no disk (what must be stored leaves as [`Record`]s) and no other queue. Deliveries go straight
+//! into the receivers' outboxes, under the queue's lock, so that a channel sees them in queue order.
+//!
+//! What it must not know: exchanges, users, sockets, where messages came from.
+//!
+//! Invariants: positions in `ready` ascend; a message is either ready, or with exactly one consumer's channel
+//! (which holds it), or gone; `Put` leaves before any `Settle` of the same position.
+
+pub mod arguments;
+pub mod channel_limit;
+mod consumers;
+mod dispatch;
+mod enqueue;
+mod expiry;
+mod ready;
+mod settle;
+
+use crate::model::AmqpError;
+use crate::model::ConsumerId;
+use crate::model::Delivered;
+use crate::model::Outbox;
+use crate::model::Position;
+use crate::model::QueueId;
+use crate::model::Run;
+use crate::model::outbox::Parcel;
+use crate::store::Record;
+pub use arguments::QueueArguments;
+pub use channel_limit::ChannelLimit;
+pub use consumers::Consumer;
+use consumers::Consumers;
+use ready::Ready;
+use std::sync::Arc;
+
+/// What a queue does with messages, fixed at its declaration.
+#[derive(Debug, Clone, Default)]
+pub struct QueueOptions {
+    /// Persistent messages are stored.
+    pub durable: bool,
+    /// The queue is to be deleted when its last consumer goes.
+    pub auto_delete: bool,
+    /// Parsed arguments.
+    pub arguments: QueueArguments,
+}
+
+/// Why the owner should delete the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Auto-delete, and the last consumer has gone.
+    Unused,
+    /// Its `x-expires` time passed without use.
+    Expired,
+}
+
+/// A queue's state. See the module's documentation.
+pub struct Queue {
+    id: QueueId,
+    options: QueueOptions,
+    next_position: u64,
+    ready: Ready,
+    consumers: Consumers,
+    unacked: u64,
+    /// When it was last used, for `x-expires`.
+    used_at: u64,
+    /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
+    holds: u32,
+    deleted: bool,
+}
+
+/// Counts for declare-ok and listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Messages ready for delivery.
+    pub ready: u64,
+    /// Delivered and not yet settled.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Body bytes of ready messages.
+    pub ready_bytes: u64,
+}
+
+impl Queue {
+    /// An empty queue whose first message gets `next_position`.
+    pub fn new(id: QueueId, options: QueueOptions, next_position: Position, now: u64) -> Self {
+        Self {
+            id,
+            options,
+            next_position: next_position.0.max(1),
+            ready: Ready::default(),
+            consumers: Consumers::default(),
+            unacked: 0,
+            used_at: now,
+            holds: 0,
+            deleted: false,
+        }
+    }
+
+    /// Puts back a message run that the store kept. Called in position order, before anything else.
+    pub fn restore(&mut self, first: Position, run: Run, redelivered: bool, now: u64) {
+        self.next_position = self.next_position.max(first.0 + run.len() as u64);
+        for mut segment in self.segments(first.0, run, now) {
+            segment.redelivered = redelivered;
+            self.ready.push_back(segment);
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Current counts.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            ready: self.ready.len(),
+            unacked: self.unacked,
+            consumers: self.consumers.len() as u64,
+            ready_bytes: self.ready.body_bytes(),
+        }
+    }
+
+    /// Whether it was deleted: whoever looked it up before must look again.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Counts as use for `x-expires`.
+    pub fn touch(&mut self, now: u64) {
+        self.used_at = now;
+    }
+
+    /// Nothing is delivered until [`Queue::release`]; the messages enqueued meanwhile are not in the store's hands yet.
+    pub fn hold(&mut self) {
+        self.holds += 1;
+    }
+
+    /// Ends one [`Queue::hold`] and delivers what waits.
+    ///
+    /// # Panics
+    /// Without a hold.
+    pub fn release(&mut self, now: u64, records: &mut Vec<Record>) {
+        assert!(self.holds > 0, "release without hold");
+        self.holds -= 1;
+        self.dispatch(now, records);
+    }
+
+    /// Whether someone holds it.
+    pub fn is_held(&self) -> bool {
+        self.holds > 0
+    }
+
+    /// Adds a consumer and starts delivering to it.
+    pub fn consume(
+        &mut self,
+        consumer: Consumer,
+        now: u64,
+        records: &mut Vec<Record>,
+    ) -> Result<(), InExclusiveUse> {
+        let someone = self.consumers.len() > 0;
+        if self.consumers.has_exclusive() || (consumer.exclusive && someone) {
+            return Err(InExclusiveUse);
+        }
+        self.touch(now);
+        self.consumers.add(consumer);
+        self.dispatch(now, records);
+        Ok(())
+    }
+
+    /// Removes a consumer; what it holds stays with its channel. Answers when the queue should now go.
+    pub fn cancel(&mut self, consumer: ConsumerId, now: u64) -> Option<Ended> {
+        if !self.consumers.remove(consumer) {
+            return None;
+        }
+        self.touch(now);
+        (self.options.auto_delete && self.consumers.len() == 0).then_some(Ended::Unused)
+    }
+
+    /// Takes the message at the head for `basic.get`. With `no_ack` it is settled at once.
+    pub fn get(&mut self, no_ack: bool, now: u64, records: &mut Vec<Record>) -> Option<Delivered> {
+        self.touch(now);
+        self.expire(now, records);
+        let segment = self.ready.take_front(1)?;
+        let range = segment.into_delivered(self.id, None);
+        if no_ack {
+            self.settle_record(range.first, &range.run, records);
+        } else {
+            self.unacked += 1;
+        }
+        Some(range)
+    }
+
+    /// Drops all ready messages; answers how many.
+    pub fn purge(&mut self, now: u64, records: &mut Vec<Record>) -> u64 {
+        self.expire(now, records);
+        let count = self.ready.len();
+        let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+        for segment in self.ready.drain() {
+            let end = segment.first + segment.run.len() as u64;
+            match ranges.last_mut() {
+                Some(last) if last.end == segment.first => last.end = end,
+                _ => ranges.push(segment.first..end),
+            }
+        }
+        if self.options.durable && !ranges.is_empty() {
+            records.push(Record::Purge {
+                queue: self.id,
+                ranges,
+            });
+        }
+        count
+    }
+
+    /// Ends the queue: consumers are told, messages dropped. Answers the number of ready messages.
+    pub fn delete(&mut self, records: &mut Vec<Record>) -> u64 {
+        self.deleted = true;
+        for consumer in self.consumers.drain() {
+            consumer.outbox.push(Parcel::ConsumerCancelled {
+                channel: consumer.channel,
+                consumer: consumer.id,
+            });
+        }
+        let count = self.ready.len();
+        self.ready.drain().for_each(drop);
+        if self.options.durable {
+            records.push(Record::DeleteQueue { queue: self.id });
+        }
+        count
+    }
+
+    /// Delivers again after a receiver made room: its outbox drained or its channel's limit was raised or given back.
+    pub fn resume(&mut self, outbox: &Arc<Outbox>, now: u64, records: &mut Vec<Record>) {
+        self.consumers.unblock(outbox);
+        self.dispatch(now, records);
+    }
+
+    /// For listings: (consumer, unacked, prefetch).
+    pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter()
+    }
+
+    fn settle_record(&self, first: Position, run: &Run, records: &mut Vec<Record>) {
+        if self.options.durable && run.iter().any(|message| message.traits().persistent()) {
+            records.push(Record::Settle {
+                queue: self.id,
+                first,
+                count: run.len() as u64,
+            });
+        }
+    }
+}
+
+/// The queue has an exclusive consumer, or the new one wants to be it and is not alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InExclusiveUse;
+
+impl InExclusiveUse {
+    /// RabbitMQ's answer; `resource` is such as `queue 'q' in vhost '/'`.
+    pub fn into_error(self, resource: &str) -> AmqpError {
+        AmqpError::access_refused(format!("{resource} in exclusive use"))
+    }
+}

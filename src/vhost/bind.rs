@@ -1,0 +1,170 @@
+//! Bindings: from an exchange to a queue or another exchange.
+
+use std::sync::Arc;
+
+use crate::model::AmqpError;
+use crate::model::Arguments;
+use crate::model::ConnectionId;
+use crate::model::ExchangeName;
+use crate::model::Lsn;
+use crate::model::QueueName;
+use crate::model::RoutingKey;
+use crate::store::Record;
+use crate::vhost::Destination;
+use crate::vhost::Exchange;
+use crate::vhost::Vhost;
+use crate::vhost::definitions;
+
+/// The name at the far end of a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A queue.
+    Queue(QueueName),
+    /// Another exchange.
+    Exchange(ExchangeName),
+}
+
+impl Target {
+    pub(super) fn of(destination: &Destination) -> Self {
+        match destination {
+            Destination::Queue(queue) => Self::Queue(queue.name.clone()),
+            Destination::Exchange(exchange) => Self::Exchange(exchange.name.clone()),
+        }
+    }
+}
+
+/// A binding by names. All four parts are its identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// The exchange that messages come from.
+    pub source: ExchangeName,
+    /// Where they go.
+    pub target: Target,
+    /// Binding key.
+    pub routing_key: RoutingKey,
+    /// Arguments.
+    pub arguments: Arguments,
+}
+
+impl Vhost {
+    /// Binds; binding twice is once. `connection` is who asks: an exclusive queue is bound by its owner only.
+    pub fn bind(&self, binding: &Binding, connection: ConnectionId) -> Result<Lsn, AmqpError> {
+        let _changes = self.changes.lock();
+        let source = self.exchange(&binding.source).ok_or_else(|| {
+            AmqpError::not_found(format!("no {}", self.exchange_resource(&binding.source)))
+        })?;
+        let destination = self
+            .destination(&binding.target)
+            .ok_or_else(|| self.missing(&binding.target))?;
+        self.check_owner(&destination, connection)?;
+        let new = source
+            .router
+            .write()
+            .bind(
+                &binding.routing_key,
+                &binding.arguments,
+                destination.clone(),
+            )
+            .map_err(|error| AmqpError::precondition_failed(error.to_string()))?;
+        if !new {
+            return Ok(Lsn::NONE);
+        }
+        self.changed();
+        if source.durable && destination.durable() {
+            return Ok(self
+                .shared
+                .store
+                .append(vec![definitions::define_binding(&self.name, binding)]));
+        }
+        Ok(Lsn::NONE)
+    }
+
+    /// Unbinds; what is not bound, or does not exist, is unbound already.
+    pub fn unbind(&self, binding: &Binding, connection: ConnectionId) -> Result<Lsn, AmqpError> {
+        let _changes = self.changes.lock();
+        let Some(source) = self.exchange(&binding.source) else {
+            return Ok(Lsn::NONE);
+        };
+        let Some(destination) = self.destination(&binding.target) else {
+            return Ok(Lsn::NONE);
+        };
+        self.check_owner(&destination, connection)?;
+        let removed =
+            source
+                .router
+                .write()
+                .unbind(&binding.routing_key, &binding.arguments, &destination);
+        if !removed {
+            return Ok(Lsn::NONE);
+        }
+        let mut records = Vec::new();
+        if source.durable && destination.durable() {
+            records.push(definitions::undefine_binding(&self.name, binding));
+        }
+        self.remove_if_unused(&source, &mut records);
+        self.changed();
+        Ok(self.shared.store.append(records))
+    }
+
+    fn check_owner(
+        &self,
+        destination: &Destination,
+        connection: ConnectionId,
+    ) -> Result<(), AmqpError> {
+        match destination {
+            Destination::Queue(queue) => self.check_access(queue, connection),
+            Destination::Exchange(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn destination(&self, target: &Target) -> Option<Destination> {
+        match target {
+            Target::Queue(name) => self.queue(name).map(Destination::Queue),
+            Target::Exchange(name) => self.exchange(name).map(Destination::Exchange),
+        }
+    }
+
+    fn missing(&self, target: &Target) -> AmqpError {
+        let resource = match target {
+            Target::Queue(name) => self.queue_resource(name),
+            Target::Exchange(name) => self.exchange_resource(name),
+        };
+        AmqpError::not_found(format!("no {resource}"))
+    }
+
+    /// Removes all bindings to `destination`, and auto-delete exchanges that this leaves without any. The caller holds
+    /// `changes`.
+    pub(super) fn remove_destination(&self, destination: &Destination, records: &mut Vec<Record>) {
+        for source in self.exchanges() {
+            let mut router = source.router.write();
+            let removed: Vec<_> = router
+                .bindings_to(destination)
+                .map(|(routing_key, arguments, _)| (routing_key.clone(), arguments.clone()))
+                .collect();
+            router.remove_destination(destination);
+            drop(router);
+            if removed.is_empty() {
+                continue;
+            }
+            if source.durable && destination.durable() {
+                records.extend(removed.into_iter().map(|(routing_key, arguments)| {
+                    let (source, target) = (source.name.clone(), Target::of(destination));
+                    let binding = Binding {
+                        source,
+                        target,
+                        routing_key,
+                        arguments,
+                    };
+                    definitions::undefine_binding(&self.name, &binding)
+                }));
+            }
+            self.remove_if_unused(&source, records);
+        }
+    }
+
+    fn remove_if_unused(&self, exchange: &Arc<Exchange>, records: &mut Vec<Record>) {
+        if exchange.auto_delete && exchange.router.read().is_empty() {
+            self.remove_exchange(exchange, records);
+        }
+    }
+}

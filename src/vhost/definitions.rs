@@ -1,0 +1,265 @@
+//! How exchanges, queues and bindings are written to the store and read back.
+//!
+//! Keys are length-prefixed names; values are JSON objects that ignore fields they do not know, so that an older version
+//! can read what a newer one wrote. Argument tables keep their wire form, for JSON has no NaN and no integer widths.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::QueueId;
+use crate::model::QueueName;
+use crate::model::RoutingKey;
+use crate::model::VhostName;
+use crate::protocol::encode;
+use crate::protocol::table;
+use crate::routing;
+use crate::store::Definition;
+use crate::store::Record;
+use crate::vhost::Binding;
+use crate::vhost::Exchange;
+use crate::vhost::ExchangeSpec;
+use crate::vhost::QueueHandle;
+use crate::vhost::QueueSpec;
+use crate::vhost::Target;
+
+/// Kinds of definition that virtual hosts store. Smaller numbers are the broker's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// An exchange.
+    Exchange = 16,
+    /// A queue.
+    Queue = 17,
+    /// A binding.
+    Binding = 18,
+}
+
+/// A stored definition that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// Not the JSON it should be.
+    #[error("definition of kind {kind} is malformed: {source}")]
+    Json {
+        /// Its kind.
+        kind: u8,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// A name, table or type in it is not valid.
+    #[error("definition of kind {kind} has an invalid {part}")]
+    Part {
+        /// Its kind.
+        kind: u8,
+        /// What is wrong.
+        part: &'static str,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExchangeRecord {
+    vhost: String,
+    name: String,
+    kind: String,
+    auto_delete: bool,
+    internal: bool,
+    arguments: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct QueueRecord {
+    vhost: String,
+    name: String,
+    id: u64,
+    auto_delete: bool,
+    arguments: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BindingRecord {
+    vhost: String,
+    source: String,
+    queue: Option<String>,
+    exchange: Option<String>,
+    routing_key: String,
+    arguments: String,
+}
+
+fn key(parts: &[&str]) -> Vec<u8> {
+    let mut key = Vec::new();
+    for part in parts {
+        key.extend_from_slice(&(part.len() as u32).to_be_bytes());
+        key.extend_from_slice(part.as_bytes());
+    }
+    key
+}
+
+fn define(kind: Kind, key: Vec<u8>, record: &impl Serialize) -> Record {
+    let value = serde_json::to_vec(record).expect("a struct of strings and numbers is JSON");
+    Record::Define {
+        kind: kind as u8,
+        key,
+        value,
+    }
+}
+
+fn arguments_text(arguments: &Arguments) -> String {
+    STANDARD.encode(encode::table(arguments.table()))
+}
+
+fn arguments_of(kind: u8, text: &str) -> Result<Arguments, DefinitionError> {
+    let invalid = DefinitionError::Part {
+        kind,
+        part: "argument table",
+    };
+    let Ok(bytes) = STANDARD.decode(text) else {
+        return Err(invalid);
+    };
+    table::decode(&bytes)
+        .map(Arguments::from)
+        .map_err(|_| invalid)
+}
+
+pub(super) fn define_exchange(vhost: &VhostName, exchange: &Exchange) -> Record {
+    let record = ExchangeRecord {
+        vhost: vhost.to_string(),
+        name: exchange.name.to_string(),
+        kind: exchange.kind.name().to_owned(),
+        auto_delete: exchange.auto_delete,
+        internal: exchange.internal,
+        arguments: arguments_text(&exchange.arguments),
+    };
+    define(Kind::Exchange, key(&[vhost, &exchange.name]), &record)
+}
+
+pub(super) fn undefine_exchange(vhost: &VhostName, exchange: &ExchangeName) -> Record {
+    Record::Undefine {
+        kind: Kind::Exchange as u8,
+        key: key(&[vhost, exchange]),
+    }
+}
+
+pub(super) fn define_queue(queue: &QueueHandle) -> Record {
+    let record = QueueRecord {
+        vhost: queue.vhost.to_string(),
+        name: queue.name.to_string(),
+        id: queue.id.0,
+        auto_delete: queue.auto_delete,
+        arguments: arguments_text(&queue.arguments),
+    };
+    define(Kind::Queue, key(&[&queue.vhost, &queue.name]), &record)
+}
+
+pub(super) fn undefine_queue(queue: &QueueHandle) -> Record {
+    Record::Undefine {
+        kind: Kind::Queue as u8,
+        key: key(&[&queue.vhost, &queue.name]),
+    }
+}
+
+fn binding_key(vhost: &VhostName, binding: &Binding) -> Vec<u8> {
+    let (kind, target) = match &binding.target {
+        Target::Queue(name) => ("q", name.as_str()),
+        Target::Exchange(name) => ("e", name.as_str()),
+    };
+    let mut key = key(&[vhost, &binding.source, kind, target, &binding.routing_key]);
+    key.extend_from_slice(&encode::table(binding.arguments.table()));
+    key
+}
+
+pub(super) fn define_binding(vhost: &VhostName, binding: &Binding) -> Record {
+    let (queue, exchange) = match &binding.target {
+        Target::Queue(name) => (Some(name.to_string()), None),
+        Target::Exchange(name) => (None, Some(name.to_string())),
+    };
+    let record = BindingRecord {
+        vhost: vhost.to_string(),
+        source: binding.source.to_string(),
+        queue,
+        exchange,
+        routing_key: binding.routing_key.to_string(),
+        arguments: arguments_text(&binding.arguments),
+    };
+    define(Kind::Binding, binding_key(vhost, binding), &record)
+}
+
+pub(super) fn undefine_binding(vhost: &VhostName, binding: &Binding) -> Record {
+    Record::Undefine {
+        kind: Kind::Binding as u8,
+        key: binding_key(vhost, binding),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(definition: &'a Definition) -> Result<T, DefinitionError> {
+    serde_json::from_slice(&definition.value).map_err(|source| DefinitionError::Json {
+        kind: definition.kind,
+        source,
+    })
+}
+
+fn part<T, E>(kind: u8, part: &'static str, value: Result<T, E>) -> Result<T, DefinitionError> {
+    value.map_err(|_| DefinitionError::Part { kind, part })
+}
+
+/// Reads an exchange: its virtual host's name and what it was declared as.
+pub(super) fn read_exchange(
+    definition: &Definition,
+) -> Result<(String, ExchangeSpec), DefinitionError> {
+    let record: ExchangeRecord = parse(definition)?;
+    let kind = routing::Kind::from_name(&record.kind).ok_or(DefinitionError::Part {
+        kind: definition.kind,
+        part: "exchange type",
+    })?;
+    let spec = ExchangeSpec {
+        name: part(definition.kind, "name", ExchangeName::new(&record.name))?,
+        kind,
+        durable: true,
+        auto_delete: record.auto_delete,
+        internal: record.internal,
+        arguments: arguments_of(definition.kind, &record.arguments)?,
+    };
+    Ok((record.vhost, spec))
+}
+
+/// Reads a queue: its virtual host's name, its id and what it was declared as.
+pub(super) fn read_queue(
+    definition: &Definition,
+) -> Result<(String, QueueId, QueueSpec), DefinitionError> {
+    let record: QueueRecord = parse(definition)?;
+    let spec = QueueSpec {
+        name: part(definition.kind, "name", QueueName::new(&record.name))?,
+        durable: true,
+        auto_delete: record.auto_delete,
+        owner: None,
+        arguments: arguments_of(definition.kind, &record.arguments)?,
+    };
+    Ok((record.vhost, QueueId(record.id), spec))
+}
+
+/// Reads a binding: its virtual host's name and the binding.
+pub(super) fn read_binding(definition: &Definition) -> Result<(String, Binding), DefinitionError> {
+    let record: BindingRecord = parse(definition)?;
+    let kind = definition.kind;
+    let target = match (&record.queue, &record.exchange) {
+        (Some(queue), None) => Target::Queue(part(kind, "queue name", QueueName::new(queue))?),
+        (None, Some(exchange)) => {
+            Target::Exchange(part(kind, "exchange name", ExchangeName::new(exchange))?)
+        }
+        _ => {
+            return Err(DefinitionError::Part {
+                kind,
+                part: "destination",
+            });
+        }
+    };
+    let binding = Binding {
+        source: part(kind, "source", ExchangeName::new(&record.source))?,
+        target,
+        routing_key: part(kind, "routing key", RoutingKey::new(&record.routing_key))?,
+        arguments: arguments_of(kind, &record.arguments)?,
+    };
+    Ok((record.vhost, binding))
+}

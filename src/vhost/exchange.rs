@@ -1,0 +1,117 @@
+//! An exchange and where its bindings lead.
+
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::arguments;
+use crate::routing::Kind;
+use crate::routing::Router;
+use crate::vhost::ExchangeSpec;
+use crate::vhost::QueueHandle;
+
+/// The far end of a binding.
+#[derive(Clone)]
+pub enum Destination {
+    /// A queue.
+    Queue(Arc<QueueHandle>),
+    /// Another exchange.
+    Exchange(Arc<Exchange>),
+}
+
+impl Destination {
+    fn id(&self) -> (bool, u64) {
+        match self {
+            Self::Queue(queue) => (false, queue.id.0),
+            Self::Exchange(exchange) => (true, exchange.id),
+        }
+    }
+
+    /// Survives a restart.
+    pub fn durable(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.durable,
+            Self::Exchange(exchange) => exchange.durable,
+        }
+    }
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+/// See the module's documentation.
+pub struct Exchange {
+    /// Never reused on this node.
+    pub id: u64,
+    /// Its name; empty for the default exchange.
+    pub name: ExchangeName,
+    /// Its type.
+    pub kind: Kind,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted with its last binding as source.
+    pub auto_delete: bool,
+    /// Not published to by clients.
+    pub internal: bool,
+    /// Arguments of its declaration.
+    pub arguments: Arguments,
+    /// Where messages go that it cannot route.
+    pub alternate: Option<ExchangeName>,
+    // Written by topology changes only, read when a route is not remembered.
+    pub(super) router: RwLock<Router<Destination>>,
+}
+
+impl Exchange {
+    pub(super) fn new(id: u64, spec: ExchangeSpec) -> Self {
+        let alternate = spec
+            .arguments
+            .value("alternate-exchange")
+            .and_then(arguments::text)
+            .and_then(|name| ExchangeName::new(name).ok());
+        Self {
+            id,
+            name: spec.name,
+            kind: spec.kind,
+            durable: spec.durable,
+            auto_delete: spec.auto_delete,
+            internal: spec.internal,
+            arguments: spec.arguments,
+            alternate,
+            router: RwLock::new(Router::new(spec.kind)),
+        }
+    }
+
+    /// The exchange that routes by queue name alone.
+    pub fn is_default(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// Its bindings as source, in no order.
+    pub fn bindings(&self) -> Vec<super::Binding> {
+        let router = self.router.read();
+        router
+            .bindings()
+            .map(|(routing_key, arguments, destination)| super::Binding {
+                source: self.name.clone(),
+                routing_key: routing_key.clone(),
+                arguments: arguments.clone(),
+                target: super::Target::of(destination),
+            })
+            .collect()
+    }
+}

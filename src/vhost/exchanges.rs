@@ -1,0 +1,160 @@
+//! Exchange declaration and deletion.
+
+use std::sync::Arc;
+
+use crate::model::AmqpError;
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::Lsn;
+use crate::model::arguments;
+use crate::queue::arguments::inequivalent;
+use crate::routing::Kind;
+use crate::store::Record;
+use crate::vhost::Destination;
+use crate::vhost::Exchange;
+use crate::vhost::Vhost;
+use crate::vhost::definitions;
+
+/// What an exchange is declared as.
+#[derive(Debug, Clone)]
+pub struct ExchangeSpec {
+    /// Name.
+    pub name: ExchangeName,
+    /// Type.
+    pub kind: Kind,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted with its last binding as source.
+    pub auto_delete: bool,
+    /// Not published to by clients.
+    pub internal: bool,
+    /// Arguments.
+    pub arguments: Arguments,
+}
+
+const SYSTEM: &[(&str, Kind, bool)] = &[
+    ("", Kind::Direct, false),
+    ("amq.direct", Kind::Direct, false),
+    ("amq.fanout", Kind::Fanout, false),
+    ("amq.topic", Kind::Topic, false),
+    ("amq.headers", Kind::Headers, false),
+    ("amq.match", Kind::Headers, false),
+    ("amq.rabbitmq.trace", Kind::Topic, true),
+];
+
+impl Vhost {
+    /// Exchanges that exist in every virtual host; they are not stored, for they are always there.
+    pub(super) fn declare_system_exchanges(&self) {
+        for (name, kind, internal) in SYSTEM {
+            let spec = ExchangeSpec {
+                name: ExchangeName::known(name),
+                kind: *kind,
+                durable: true,
+                auto_delete: false,
+                internal: *internal,
+                arguments: Arguments::default(),
+            };
+            let exchange = Exchange::new(self.shared.next_id(), spec);
+            self.exchanges
+                .insert(exchange.name.clone(), Arc::new(exchange));
+        }
+    }
+
+    /// Declares an exchange, or checks that the one there is equivalent.
+    pub fn declare_exchange(&self, spec: ExchangeSpec) -> Result<Lsn, AmqpError> {
+        let _changes = self.changes.lock();
+        if let Some(existing) = self.exchange(&spec.name) {
+            self.check_equivalent_exchange(&existing, &spec)?;
+            return Ok(Lsn::NONE);
+        }
+        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec));
+        let lsn = if exchange.durable {
+            self.shared
+                .store
+                .append(vec![definitions::define_exchange(&self.name, &exchange)])
+        } else {
+            Lsn::NONE
+        };
+        self.exchanges.insert(exchange.name.clone(), exchange);
+        self.changed();
+        Ok(lsn)
+    }
+
+    fn check_equivalent_exchange(
+        &self,
+        existing: &Exchange,
+        spec: &ExchangeSpec,
+    ) -> Result<(), AmqpError> {
+        let resource = self.exchange_resource(&spec.name);
+        let differs = |key: &str, received: &str, current: &str| {
+            Err(AmqpError::precondition_failed(format!(
+                "inequivalent arg '{key}' for {resource}: received '{received}' but current is '{current}'"
+            )))
+        };
+        let flag = |flag: bool| if flag { "true" } else { "false" };
+        if existing.kind != spec.kind {
+            return differs("type", spec.kind.name(), existing.kind.name());
+        }
+        if existing.durable != spec.durable {
+            return differs("durable", flag(spec.durable), flag(existing.durable));
+        }
+        if existing.auto_delete != spec.auto_delete {
+            return differs(
+                "auto_delete",
+                flag(spec.auto_delete),
+                flag(existing.auto_delete),
+            );
+        }
+        if existing.internal != spec.internal {
+            return differs("internal", flag(spec.internal), flag(existing.internal));
+        }
+        let key = "alternate-exchange";
+        let (current, received) = (existing.arguments.value(key), spec.arguments.value(key));
+        let same = match (current, received) {
+            (Some(current), Some(received)) => arguments::same(current, received),
+            (current, received) => current.is_none() && received.is_none(),
+        };
+        if same {
+            Ok(())
+        } else {
+            Err(inequivalent(key, received, current, &resource))
+        }
+    }
+
+    /// Deletes an exchange and the bindings from and to it. One that does not exist is deleted already.
+    pub fn delete_exchange(&self, name: &str, if_unused: bool) -> Result<Lsn, AmqpError> {
+        let _changes = self.changes.lock();
+        let Some(exchange) = self.exchange(name) else {
+            return Ok(Lsn::NONE);
+        };
+        if if_unused && !exchange.router.read().is_empty() {
+            return Err(AmqpError::precondition_failed(format!(
+                "{} in use",
+                self.exchange_resource(name)
+            )));
+        }
+        let mut records = Vec::new();
+        self.remove_exchange(&exchange, &mut records);
+        self.changed();
+        Ok(self.shared.store.append(records))
+    }
+
+    /// Takes an exchange out, and those auto-delete ones that this leaves without bindings. The caller holds `changes`.
+    pub(super) fn remove_exchange(&self, exchange: &Arc<Exchange>, records: &mut Vec<Record>) {
+        self.exchanges.remove(&exchange.name);
+        for binding in exchange.bindings() {
+            let kept = self
+                .destination(&binding.target)
+                .is_some_and(|target| target.durable());
+            if exchange.durable && kept {
+                records.push(definitions::undefine_binding(&self.name, &binding));
+            }
+        }
+        // Breaks cycles of exchanges that hold each other.
+        *exchange.router.write() = crate::routing::Router::new(exchange.kind);
+        if exchange.durable {
+            records.push(definitions::undefine_exchange(&self.name, &exchange.name));
+        }
+        self.remove_destination(&Destination::Exchange(Arc::clone(exchange)), records);
+    }
+}

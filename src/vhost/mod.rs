@@ -1,0 +1,155 @@
+//! One virtual host: its exchanges, bindings and queues, and what happens between them.
+//!
+//! Look-ups are concurrent; changes of the topology go one at a time under one lock and are handed to the store before
+//! that lock is released, so that the store sees them in the order in which they happened. `epoch` grows with each
+//! change that could alter a route: who remembers a route compares it.
+//!
+//! What it must not know: connections' sockets, users and their rights, other virtual hosts.
+
+mod bind;
+mod definitions;
+mod exchange;
+mod exchanges;
+pub mod publish;
+mod queue_handle;
+mod queues;
+pub mod recover;
+mod timers;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use crate::model::ExchangeName;
+use crate::model::QueueId;
+use crate::model::QueueName;
+use crate::model::VhostName;
+use crate::store::Store;
+pub use bind::Binding;
+pub use bind::Target;
+pub use definitions::DefinitionError;
+pub use definitions::Kind as DefinitionKind;
+pub use exchange::Destination;
+pub use exchange::Exchange;
+pub use exchanges::ExchangeSpec;
+pub use publish::Route;
+pub use queue_handle::QueueHandle;
+pub use queues::QueueSpec;
+pub use recover::RecoveredTopology;
+pub use timers::Timers;
+pub use transaction::Transaction;
+
+/// Hashes names; not resistant to crafted collisions across processes, seeded at random within one.
+pub(crate) type Hasher = foldhash::fast::RandomState;
+
+/// What all virtual hosts of a node share.
+pub struct Shared {
+    /// Where durable things go.
+    pub store: Arc<Store>,
+    /// Queues with something to do at some time.
+    pub timers: Timers,
+    /// All queues of the node by id.
+    pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
+    next_id: AtomicU64,
+}
+
+impl Shared {
+    /// State for a node whose store holds ids below `next_id`.
+    pub fn new(store: Arc<Store>, next_id: u64) -> Self {
+        Self {
+            store,
+            timers: Timers::default(),
+            queues: DashMap::default(),
+            next_id: AtomicU64::new(next_id.max(1)),
+        }
+    }
+
+    /// A number that no queue or exchange of this node has or had.
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ids up to here were found in the store.
+    pub fn seen_id(&self, id: u64) {
+        self.next_id.fetch_max(id + 1, Ordering::Relaxed);
+    }
+}
+
+/// See the module's documentation.
+pub struct Vhost {
+    name: VhostName,
+    shared: Arc<Shared>,
+    exchanges: DashMap<ExchangeName, Arc<Exchange>, Hasher>,
+    queues: DashMap<QueueName, Arc<QueueHandle>, Hasher>,
+    epoch: AtomicU64,
+    changes: Mutex<()>,
+}
+
+impl Vhost {
+    /// A virtual host with the exchanges that every one has (spec §5.1).
+    pub fn new(name: VhostName, shared: Arc<Shared>) -> Self {
+        let vhost = Self {
+            name,
+            shared,
+            exchanges: DashMap::default(),
+            queues: DashMap::default(),
+            epoch: AtomicU64::new(0),
+            changes: Mutex::new(()),
+        };
+        vhost.declare_system_exchanges();
+        vhost
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &VhostName {
+        &self.name
+    }
+
+    /// Grows with each change that could alter a route.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The exchange of that name.
+    pub fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        self.exchanges
+            .get(name)
+            .map(|exchange| Arc::clone(&exchange))
+    }
+
+    /// The queue of that name.
+    pub fn queue(&self, name: &str) -> Option<Arc<QueueHandle>> {
+        self.queues.get(name).map(|queue| Arc::clone(&queue))
+    }
+
+    /// All exchanges, in no order.
+    pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
+        self.exchanges
+            .iter()
+            .map(|exchange| Arc::clone(&exchange))
+            .collect()
+    }
+
+    /// All queues, in no order.
+    pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
+        self.queues.iter().map(|queue| Arc::clone(&queue)).collect()
+    }
+
+    /// `queue 'name' in vhost 'this'`, as error texts have it.
+    pub fn queue_resource(&self, name: &str) -> String {
+        format!("queue '{name}' in vhost '{}'", self.name)
+    }
+
+    /// `exchange 'name' in vhost 'this'`, as error texts have it.
+    pub fn exchange_resource(&self, name: &str) -> String {
+        format!("exchange '{name}' in vhost '{}'", self.name)
+    }
+}

@@ -1,0 +1,90 @@
+//! From an exchange to the queues: asks `routing`, follows bindings between exchanges and alternate exchanges
+//! (spec §5.2), enqueues.
+
+use std::sync::Arc;
+
+use amq_protocol::types::FieldTable;
+
+use crate::model::Lsn;
+use crate::model::Run;
+use crate::routing::Kind;
+use crate::vhost::Destination;
+use crate::vhost::Exchange;
+use crate::vhost::QueueHandle;
+use crate::vhost::Vhost;
+
+/// Where messages with one exchange and routing key go.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The queues, each once.
+    pub queues: Arc<[Arc<QueueHandle>]>,
+    /// It depends on the headers too: each message must be routed by itself.
+    pub by_headers: bool,
+}
+
+impl Vhost {
+    /// Routes. `headers` are only looked at by headers exchanges.
+    pub fn route(
+        &self,
+        exchange: &Arc<Exchange>,
+        key: &str,
+        headers: Option<&FieldTable>,
+    ) -> Route {
+        let mut queues: Vec<Arc<QueueHandle>> = Vec::new();
+        let mut visited = vec![exchange.id];
+        let mut to_visit = vec![Arc::clone(exchange)];
+        let mut by_headers = false;
+        let mut matched = Vec::new();
+        while let Some(exchange) = to_visit.pop() {
+            by_headers |= exchange.kind == Kind::Headers;
+            if exchange.is_default() {
+                matched.extend(self.queue(key).map(Destination::Queue));
+            } else {
+                exchange.router.read().route(key, headers, &mut matched);
+            }
+            if matched.is_empty() {
+                let alternate = exchange
+                    .alternate
+                    .as_ref()
+                    .and_then(|name| self.exchange(name));
+                matched.extend(alternate.map(Destination::Exchange));
+            }
+            for destination in matched.drain(..) {
+                match destination {
+                    Destination::Queue(queue) => queues.push(queue),
+                    Destination::Exchange(next) => {
+                        if !visited.contains(&next.id) {
+                            visited.push(next.id);
+                            to_visit.push(next);
+                        }
+                    }
+                }
+            }
+        }
+        queues.sort_unstable_by_key(|queue| queue.id);
+        queues.dedup_by_key(|queue| queue.id);
+        Route {
+            queues: queues.into(),
+            by_headers,
+        }
+    }
+}
+
+/// Enqueues into each queue. Answers whether any took it (one may have been deleted since it was routed to), and what
+/// its confirm waits for.
+pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> (bool, Lsn) {
+    let mut taken = false;
+    let mut last = Lsn::NONE;
+    for queue in queues {
+        let (took, lsn) = queue.enter(|state, records| {
+            if state.is_deleted() {
+                return false;
+            }
+            state.enqueue(run.clone(), now, records);
+            true
+        });
+        taken |= took;
+        last = last.max(lsn);
+    }
+    (taken, last)
+}

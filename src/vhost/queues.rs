@@ -1,0 +1,220 @@
+//! Queue declaration, deletion and the end of exclusive queues.
+
+use std::sync::Arc;
+
+use crate::model::AmqpError;
+use crate::model::Arguments;
+use crate::model::ConnectionId;
+use crate::model::Lsn;
+use crate::model::Position;
+use crate::model::QueueId;
+use crate::model::QueueName;
+use crate::queue::Ended;
+use crate::queue::Queue;
+use crate::queue::QueueArguments;
+use crate::queue::QueueOptions;
+use crate::queue::arguments::check_equivalent;
+use crate::store::Record;
+use crate::vhost::Destination;
+use crate::vhost::QueueHandle;
+use crate::vhost::Vhost;
+use crate::vhost::definitions;
+
+/// What a queue is declared as.
+#[derive(Debug, Clone)]
+pub struct QueueSpec {
+    /// Name.
+    pub name: QueueName,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted with its last consumer.
+    pub auto_delete: bool,
+    /// The connection it belongs to; it is gone with it.
+    pub owner: Option<ConnectionId>,
+    /// Arguments.
+    pub arguments: Arguments,
+}
+
+impl Vhost {
+    /// Declares a queue, or checks that the one there is equivalent. Counts as use of it.
+    pub fn declare_queue(
+        &self,
+        spec: QueueSpec,
+        now: u64,
+    ) -> Result<(Arc<QueueHandle>, Lsn), AmqpError> {
+        let _changes = self.changes.lock();
+        let resource = self.queue_resource(&spec.name);
+        // An exclusive queue is gone at the latest with the node, so nothing of it is stored.
+        let durable = spec.durable && spec.owner.is_none();
+        let spec = QueueSpec { durable, ..spec };
+        if let Some(existing) = self.queue(&spec.name) {
+            self.check_equivalent_queue(&existing, &spec, &resource)?;
+            existing.enter(|queue, _| queue.touch(now));
+            return Ok((existing, Lsn::NONE));
+        }
+        let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
+        let handle = self.add_queue(
+            spec,
+            arguments,
+            QueueId(self.shared.next_id()),
+            Position(1),
+            now,
+        );
+        let lsn = if handle.durable {
+            self.shared
+                .store
+                .append(vec![definitions::define_queue(&handle)])
+        } else {
+            Lsn::NONE
+        };
+        // Arms the expiry of a queue that is never used.
+        handle.enter(|_, _| ());
+        Ok((handle, lsn))
+    }
+
+    /// Adds a queue that was judged. The caller holds `changes`, or is recovering.
+    pub(super) fn add_queue(
+        &self,
+        spec: QueueSpec,
+        arguments: QueueArguments,
+        id: QueueId,
+        next: Position,
+        now: u64,
+    ) -> Arc<QueueHandle> {
+        let options = QueueOptions {
+            durable: spec.durable,
+            auto_delete: spec.auto_delete,
+            arguments,
+        };
+        let state = Queue::new(id, options, next, now);
+        let shared = Arc::clone(&self.shared);
+        let handle = Arc::new(QueueHandle::new(spec, id, self.name.clone(), shared, state));
+        self.shared.queues.insert(id, Arc::clone(&handle));
+        self.queues.insert(handle.name.clone(), Arc::clone(&handle));
+        self.changed();
+        handle
+    }
+
+    fn check_equivalent_queue(
+        &self,
+        existing: &QueueHandle,
+        spec: &QueueSpec,
+        resource: &str,
+    ) -> Result<(), AmqpError> {
+        if existing.owner != spec.owner {
+            return Err(locked(resource));
+        }
+        let differs = |key: &str, received: bool, current: bool| {
+            Err(AmqpError::precondition_failed(format!(
+                "inequivalent arg '{key}' for {resource}: received '{received}' but current is '{current}'"
+            )))
+        };
+        if existing.durable != spec.durable {
+            return differs("durable", spec.durable, existing.durable);
+        }
+        if existing.auto_delete != spec.auto_delete {
+            return differs("auto_delete", spec.auto_delete, existing.auto_delete);
+        }
+        check_equivalent(&existing.arguments, &spec.arguments, resource)
+    }
+
+    /// The queue of that name for `connection`: 404 when there is none, 405 when it is another's.
+    pub fn queue_for(
+        &self,
+        name: &str,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueHandle>, AmqpError> {
+        let queue = self
+            .queue(name)
+            .ok_or_else(|| AmqpError::not_found(format!("no {}", self.queue_resource(name))))?;
+        self.check_access(&queue, connection)?;
+        Ok(queue)
+    }
+
+    /// 405 when the queue is exclusive to another connection.
+    pub fn check_access(
+        &self,
+        queue: &QueueHandle,
+        connection: ConnectionId,
+    ) -> Result<(), AmqpError> {
+        match queue.owner {
+            Some(owner) if owner != connection => Err(locked(&self.queue_resource(&queue.name))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes a queue with its bindings: number of ready messages that went with it.
+    pub fn delete_queue(
+        &self,
+        queue: &Arc<QueueHandle>,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<(u64, Lsn), AmqpError> {
+        let _changes = self.changes.lock();
+        let resource = self.queue_resource(&queue.name);
+        let refuse = |why| Err(AmqpError::precondition_failed(format!("{resource} {why}")));
+        let (deleted, lsn) = queue.enter(|state, records| {
+            let counts = state.counts();
+            if if_unused && counts.consumers > 0 {
+                return refuse("in use");
+            }
+            if if_empty && counts.ready > 0 {
+                return refuse("not empty");
+            }
+            if state.is_deleted() {
+                return Ok((0, false));
+            }
+            let count = state.delete(records);
+            self.remove_queue(queue, records);
+            Ok((count, true))
+        });
+        let (count, removed) = deleted?;
+        if removed {
+            self.changed();
+        }
+        Ok((count, lsn))
+    }
+
+    /// Deletes a queue that ended by itself, if it still has reason to.
+    pub fn delete_ended(&self, queue: &Arc<QueueHandle>, ended: Ended, now: u64) {
+        let _changes = self.changes.lock();
+        queue.enter(|state, records| {
+            let still = match ended {
+                Ended::Unused => state.counts().consumers == 0,
+                Ended::Expired => state.tick(now, records) == Some(Ended::Expired),
+            };
+            if still && !state.is_deleted() {
+                state.delete(records);
+                self.remove_queue(queue, records);
+                self.changed();
+            }
+        });
+    }
+
+    fn remove_queue(&self, queue: &Arc<QueueHandle>, records: &mut Vec<Record>) {
+        self.queues.remove(&queue.name);
+        self.shared.queues.remove(&queue.id);
+        if queue.durable {
+            records.push(definitions::undefine_queue(queue));
+        }
+        self.remove_destination(&Destination::Queue(Arc::clone(queue)), records);
+    }
+
+    /// Deletes what was exclusive to a connection that ends.
+    pub fn delete_exclusive(&self, queues: &[Arc<QueueHandle>]) -> Lsn {
+        let mut last = Lsn::NONE;
+        for queue in queues {
+            if let Ok((_, lsn)) = self.delete_queue(queue, false, false) {
+                last = last.max(lsn);
+            }
+        }
+        last
+    }
+}
+
+fn locked(resource: &str) -> AmqpError {
+    AmqpError::resource_locked(format!(
+        "cannot obtain exclusive access to locked {resource}. It could be originally declared on another \
+         connection or the exclusive property value does not match that of the original declaration."
+    ))
+}
