@@ -1,0 +1,568 @@
+//! All users of the node with their permissions.
+//!
+//! A published directory is not changed: whoever wants a change clones it (cheap: users are shared), changes the
+//! clone, stores the records that the change returns, and publishes the clone. Which operation needs which right
+//! is asked above. Topic permissions will stand beside [`Permission`], per exchange.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::auth::AuthError;
+use crate::auth::Credentials;
+use crate::auth::PasswordHash;
+use crate::auth::PermissionRecord;
+use crate::auth::Refusal;
+use crate::auth::Right;
+use crate::auth::User;
+use crate::auth::UserRecord;
+use crate::auth::permission::Permission;
+use crate::model::UserName;
+use crate::model::VhostName;
+
+/// The tag that the first user has.
+const ADMINISTRATOR: &str = "administrator";
+
+type Permissions = HashMap<VhostName, Arc<Permission>, RandomState>;
+
+#[derive(Debug, Clone)]
+struct Entry {
+    user: Arc<User>,
+    permissions: Arc<Permissions>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    entries: HashMap<UserName, Entry, RandomState>,
+    /// From the settings, not stored: these may only come from the machine itself.
+    loopback_users: Arc<HashSet<String>>,
+}
+
+impl Directory {
+    /// An empty directory. `loopback_users` may only log in over the loopback interface.
+    pub fn new(loopback_users: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            entries: HashMap::default(),
+            loopback_users: Arc::new(loopback_users.into_iter().collect()),
+        }
+    }
+
+    /// A directory of stored records. Stored patterns are not judged: one that does not compile denies.
+    ///
+    /// # Errors
+    /// A user that cannot be read, or a permission whose user is missing: a node must not start with less than was
+    /// stored.
+    pub fn load(
+        loopback_users: impl IntoIterator<Item = String>,
+        users: impl IntoIterator<Item = UserRecord>,
+        permissions: impl IntoIterator<Item = PermissionRecord>,
+    ) -> Result<Self, AuthError> {
+        let mut directory = Self::new(loopback_users);
+        for record in users {
+            directory.import_user(record)?;
+        }
+        for record in permissions {
+            let permission = Permission::stored(&record);
+            directory.insert_permission(&record.user, &record.vhost, permission)?;
+        }
+        Ok(directory)
+    }
+
+    /// The first start's user: tag `administrator`, every right in `vhost`.
+    pub fn add_administrator(
+        &mut self,
+        name: &UserName,
+        password: PasswordHash,
+        vhost: &VhostName,
+    ) -> (UserRecord, PermissionRecord) {
+        let user = self.put_user(name, password, vec![ADMINISTRATOR.to_owned()]);
+        let everything = PermissionRecord {
+            user: name.to_string(),
+            vhost: vhost.to_string(),
+            configure: ".*".to_owned(),
+            write: ".*".to_owned(),
+            read: ".*".to_owned(),
+        };
+        let permission = self
+            .set_permission(&everything)
+            .expect("the user was just added and the patterns compile");
+        (user, permission)
+    }
+
+    // ---- questions ----
+
+    /// The user with these credentials.
+    ///
+    /// An unknown user takes as long as a wrong password. Where the client comes from is
+    /// [`Directory::may_connect_from`]'s question, to be asked after this one.
+    ///
+    /// # Errors
+    /// Why not, for the log alone.
+    pub fn authenticate(&self, credentials: &Credentials) -> Result<Arc<User>, Refusal> {
+        let user = || credentials.user.clone();
+        if credentials.password.is_empty() {
+            return Err(Refusal::BlankPassword { user: user() });
+        }
+        let Some(entry) = self.entries.get(credentials.user.as_str()) else {
+            PasswordHash::verify_in_vain(&credentials.password);
+            return Err(Refusal::UnknownUser { user: user() });
+        };
+        if !entry.user.password.verify(&credentials.password) {
+            return Err(Refusal::WrongPassword { user: user() });
+        }
+        Ok(Arc::clone(&entry.user))
+    }
+
+    /// Whether `user` may come from where it comes from.
+    ///
+    /// # Errors
+    /// Why not, for the log alone.
+    pub fn may_connect_from(&self, user: &str, is_loopback: bool) -> Result<(), Refusal> {
+        if is_loopback || !self.loopback_users.contains(user) {
+            return Ok(());
+        }
+        Err(Refusal::NotFromLoopback {
+            user: user.to_owned(),
+        })
+    }
+
+    /// Whether `user` may open `vhost`, which is whether it has a permission there, of whatever kind.
+    pub fn may_access(&self, user: &str, vhost: &str) -> bool {
+        self.permission_in(user, vhost).is_some()
+    }
+
+    /// Whether `user` has the right on the resource `name`. The default exchange's name here is `amq.default`.
+    pub fn check(&self, user: &str, vhost: &str, right: Right, name: &str) -> bool {
+        self.permission_in(user, vhost)
+            .is_some_and(|permission| permission.allows(right, name))
+    }
+
+    /// The user called `name`.
+    pub fn user(&self, name: &str) -> Option<&Arc<User>> {
+        self.entries.get(name).map(|entry| &entry.user)
+    }
+
+    /// All users, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.entries.values().map(|entry| &entry.user)
+    }
+
+    /// Whether there are no users, as before the first start.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All permissions, in no order.
+    pub fn permissions(&self) -> impl Iterator<Item = PermissionRecord> {
+        self.entries
+            .values()
+            .flat_map(|entry| permission_records(&entry.user.name, &entry.permissions))
+    }
+
+    /// All permissions of `user`, in no order.
+    pub fn permissions_of(&self, user: &str) -> Vec<PermissionRecord> {
+        self.entries.get(user).map_or_else(Vec::new, |entry| {
+            permission_records(user, &entry.permissions).collect()
+        })
+    }
+
+    /// The permission of `user` in `vhost`.
+    pub fn permission(&self, user: &str, vhost: &str) -> Option<PermissionRecord> {
+        let permission = self.permission_in(user, vhost)?;
+        Some(permission.record(user, vhost))
+    }
+
+    // ---- changes: what they return is to be stored, or removed from the store ----
+
+    /// Adds a user or replaces its password and tags; its permissions stay.
+    pub fn put_user(
+        &mut self,
+        name: &UserName,
+        password: PasswordHash,
+        tags: Vec<String>,
+    ) -> UserRecord {
+        self.insert_user(User {
+            name: name.clone(),
+            password,
+            tags,
+        })
+    }
+
+    /// Adds or replaces a user as stored or exported, its password already hashed.
+    ///
+    /// # Errors
+    /// When the name or the hash cannot be taken.
+    pub fn import_user(&mut self, record: UserRecord) -> Result<UserRecord, AuthError> {
+        Ok(self.insert_user(User::from_record(record)?))
+    }
+
+    /// Replaces a user's password.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn set_password(
+        &mut self,
+        name: &str,
+        password: PasswordHash,
+    ) -> Result<UserRecord, AuthError> {
+        let user = User::clone(&self.entry_mut(name)?.user);
+        Ok(self.insert_user(User { password, ..user }))
+    }
+
+    /// Replaces a user's tags.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn set_tags(&mut self, name: &str, tags: Vec<String>) -> Result<UserRecord, AuthError> {
+        let user = User::clone(&self.entry_mut(name)?.user);
+        Ok(self.insert_user(User { tags, ..user }))
+    }
+
+    /// Removes a user and its permissions, which are returned; `None` when there was no such user.
+    pub fn delete_user(&mut self, name: &str) -> Option<Vec<PermissionRecord>> {
+        let entry = self.entries.remove(name)?;
+        Some(permission_records(name, &entry.permissions).collect())
+    }
+
+    /// Adds or replaces a permission.
+    ///
+    /// # Errors
+    /// When there is no such user, or a pattern is no regular expression.
+    pub fn set_permission(
+        &mut self,
+        record: &PermissionRecord,
+    ) -> Result<PermissionRecord, AuthError> {
+        let permission = Permission::checked(record)?;
+        self.insert_permission(&record.user, &record.vhost, permission)?;
+        Ok(record.clone())
+    }
+
+    /// Removes a permission; `None` when there was none.
+    pub fn clear_permission(&mut self, user: &str, vhost: &str) -> Option<PermissionRecord> {
+        self.permission_in(user, vhost)?;
+        let entry = self.entries.get_mut(user)?;
+        let permission = Arc::make_mut(&mut entry.permissions).remove(vhost)?;
+        Some(permission.record(user, vhost))
+    }
+
+    /// Removes all permissions in a virtual host that is going away.
+    pub fn remove_vhost(&mut self, vhost: &str) -> Vec<PermissionRecord> {
+        let users: Vec<UserName> = self.entries.keys().cloned().collect();
+        users
+            .iter()
+            .filter_map(|user| self.clear_permission(user, vhost))
+            .collect()
+    }
+
+    fn permission_in(&self, user: &str, vhost: &str) -> Option<&Permission> {
+        let permission = self.entries.get(user)?.permissions.get(vhost)?;
+        Some(permission)
+    }
+
+    fn entry_mut(&mut self, user: &str) -> Result<&mut Entry, AuthError> {
+        self.entries
+            .get_mut(user)
+            .ok_or_else(|| AuthError::NoSuchUser {
+                user: user.to_owned(),
+            })
+    }
+
+    fn insert_user(&mut self, user: User) -> UserRecord {
+        let record = user.record();
+        let user = Arc::new(user);
+        match self.entries.get_mut(user.name.as_str()) {
+            Some(entry) => entry.user = user,
+            None => {
+                let entry = Entry {
+                    user: Arc::clone(&user),
+                    permissions: Arc::default(),
+                };
+                self.entries.insert(user.name.clone(), entry);
+            }
+        }
+        record
+    }
+
+    fn insert_permission(
+        &mut self,
+        user: &str,
+        vhost: &str,
+        permission: Permission,
+    ) -> Result<(), AuthError> {
+        let vhost =
+            VhostName::new(vhost).map_err(|error| AuthError::NameTooLong { bytes: error.bytes })?;
+        let entry = self.entry_mut(user)?;
+        Arc::make_mut(&mut entry.permissions).insert(vhost, Arc::new(permission));
+        Ok(())
+    }
+}
+
+fn permission_records(
+    user: &str,
+    permissions: &Permissions,
+) -> impl Iterator<Item = PermissionRecord> {
+    permissions
+        .iter()
+        .map(move |(vhost, permission)| permission.record(user, vhost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> UserName {
+        UserName::known(text)
+    }
+
+    fn credentials(user: &str, password: &str) -> Credentials {
+        Credentials {
+            user: user.to_owned(),
+            password: password.as_bytes().to_vec(),
+        }
+    }
+
+    fn permission(user: &str, vhost: &str, patterns: [&str; 3]) -> PermissionRecord {
+        let [configure, write, read] = patterns.map(str::to_owned);
+        PermissionRecord {
+            user: user.to_owned(),
+            vhost: vhost.to_owned(),
+            configure,
+            write,
+            read,
+        }
+    }
+
+    fn first_start() -> Directory {
+        let mut directory = Directory::new(["guest".to_owned()]);
+        let root = VhostName::known("/");
+        directory.add_administrator(&name("guest"), PasswordHash::new("guest"), &root);
+        directory
+    }
+
+    #[test]
+    fn the_first_user_may_do_everything_in_its_vhost_from_this_machine() {
+        let directory = first_start();
+        let user = directory
+            .authenticate(&credentials("guest", "guest"))
+            .expect("let in");
+        assert_eq!(
+            (user.name().as_str(), user.tags()),
+            ("guest", &["administrator".to_owned()][..])
+        );
+        assert!(!user.may_impersonate());
+        assert!(directory.may_access("guest", "/") && !directory.may_access("guest", "other"));
+        for right in [Right::Configure, Right::Write, Right::Read] {
+            assert!(directory.check("guest", "/", right, "any"));
+            assert!(
+                !directory.check("guest", "other", right, "any"),
+                "tags give no rights"
+            );
+        }
+        assert_eq!(directory.may_connect_from("guest", true), Ok(()));
+        let refusal = directory
+            .may_connect_from("guest", false)
+            .expect_err("refused");
+        assert_eq!(
+            refusal.to_string(),
+            "user 'guest' can only connect via localhost"
+        );
+        assert_eq!(directory.may_connect_from("other", false), Ok(()));
+    }
+
+    #[test]
+    fn wrong_credentials_are_refused_in_one_way() {
+        let mut directory = first_start();
+        directory.put_user(&name("none"), PasswordHash::none(), Vec::new());
+        directory.put_user(&name("blank"), PasswordHash::new(""), Vec::new());
+        let refusal = |user, password| {
+            directory
+                .authenticate(&credentials(user, password))
+                .expect_err("refused")
+                .to_string()
+        };
+        for (user, password) in [
+            ("guest", "Guest"),
+            ("nobody", "guest"),
+            ("none", "x"),
+            ("Guest", "guest"),
+        ] {
+            assert_eq!(
+                refusal(user, password),
+                format!("user '{user}' - invalid credentials")
+            );
+        }
+        for user in ["guest", "nobody", "none", "blank"] {
+            assert!(refusal(user, "").contains("blank password"));
+        }
+    }
+
+    #[test]
+    fn each_right_has_its_own_pattern() {
+        let mut directory = first_start();
+        directory.put_user(&name("u"), PasswordHash::new("p"), Vec::new());
+        assert!(!directory.may_access("u", "/"));
+        let patterns = permission("u", "/", ["^c", "^w", ""]);
+        assert_eq!(directory.set_permission(&patterns), Ok(patterns.clone()));
+        assert!(directory.may_access("u", "/"));
+        for (right, allowed) in [
+            (Right::Configure, "c1"),
+            (Right::Write, "w1"),
+            (Right::Read, ""),
+        ] {
+            for resource in ["c1", "w1", ""] {
+                let expected = resource == allowed;
+                assert_eq!(
+                    directory.check("u", "/", right, resource),
+                    expected,
+                    "{right} {resource}"
+                );
+            }
+        }
+        let nothing = permission("u", "/", ["", "", ""]);
+        directory.set_permission(&nothing).expect("set");
+        assert!(
+            directory.may_access("u", "/"),
+            "a row without rights is still a row"
+        );
+        assert_eq!(directory.clear_permission("u", "/"), Some(nothing));
+        assert_eq!(directory.clear_permission("u", "/"), None);
+        assert!(!directory.may_access("u", "/"));
+    }
+
+    #[test]
+    fn wrong_changes_change_nothing() {
+        let mut directory = first_start();
+        let before = directory.permission("guest", "/");
+        let wrong = permission("guest", "/", [".*", "(", ".*"]);
+        assert!(matches!(
+            directory.set_permission(&wrong),
+            Err(AuthError::InvalidPattern { .. })
+        ));
+        assert_eq!(directory.permission("guest", "/"), before);
+        let nobody = permission("nobody", "/", [".*", ".*", ".*"]);
+        let missing = Err(AuthError::NoSuchUser {
+            user: "nobody".to_owned(),
+        });
+        assert_eq!(directory.set_permission(&nobody), missing);
+        let long = permission("guest", &"v".repeat(256), [".*", ".*", ".*"]);
+        assert_eq!(
+            directory.set_permission(&long),
+            Err(AuthError::NameTooLong { bytes: 256 })
+        );
+        assert!(directory.set_tags("nobody", Vec::new()).is_err());
+        assert!(
+            directory
+                .set_password("nobody", PasswordHash::none())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn changes_keep_what_they_do_not_change() {
+        let mut directory = first_start();
+        let published = directory.clone();
+        let record = directory
+            .set_tags("guest", vec!["impersonator".to_owned()])
+            .expect("set");
+        assert_eq!(record.tags, ["impersonator"]);
+        directory
+            .set_password("guest", PasswordHash::new("new"))
+            .expect("set");
+        let user = directory
+            .authenticate(&credentials("guest", "new"))
+            .expect("let in");
+        assert!(user.may_impersonate() && directory.may_access("guest", "/"));
+        directory.put_user(&name("guest"), PasswordHash::new("newer"), Vec::new());
+        assert!(directory.may_access("guest", "/"), "permissions stay");
+
+        assert!(
+            published
+                .authenticate(&credentials("guest", "guest"))
+                .is_ok(),
+            "snapshots stay"
+        );
+    }
+
+    #[test]
+    fn deleting_a_user_or_a_vhost_returns_the_permissions_that_go_with_it() {
+        let mut directory = first_start();
+        directory.put_user(&name("u"), PasswordHash::new("p"), Vec::new());
+        for vhost in ["/", "a"] {
+            directory
+                .set_permission(&permission("u", vhost, ["", "", ""]))
+                .expect("set");
+        }
+        let mut gone = directory.remove_vhost("/");
+        gone.sort_by(|left, right| left.user.cmp(&right.user));
+        assert_eq!(
+            gone,
+            [
+                permission("guest", "/", [".*"; 3]),
+                permission("u", "/", [""; 3])
+            ]
+        );
+        assert_eq!(
+            directory.delete_user("u"),
+            Some(vec![permission("u", "a", [""; 3])])
+        );
+        assert_eq!(directory.delete_user("u"), None);
+        directory.put_user(&name("u"), PasswordHash::new("p"), Vec::new());
+        assert!(
+            !directory.may_access("u", "a"),
+            "nothing is inherited from the name"
+        );
+    }
+
+    #[test]
+    fn a_directory_comes_back_from_its_records() {
+        let mut directory = first_start();
+        directory.put_user(
+            &name("u"),
+            PasswordHash::new("p"),
+            vec!["monitoring".to_owned()],
+        );
+        directory
+            .set_permission(&permission("u", "a", ["x", "y", "z"]))
+            .expect("set");
+        let users: Vec<UserRecord> = directory.users().map(|user| user.record()).collect();
+        let permissions: Vec<PermissionRecord> = directory.permissions().collect();
+        assert_eq!((users.len(), permissions.len()), (2, 2));
+        let loaded = Directory::load([], users, permissions).expect("loaded");
+        let user = loaded.authenticate(&credentials("u", "p")).expect("let in");
+        assert!(user.has_tag("monitoring"));
+        assert_eq!(loaded.permissions_of("u"), directory.permissions_of("u"));
+        assert_eq!(
+            loaded.may_connect_from("guest", false),
+            Ok(()),
+            "the settings decide"
+        );
+    }
+
+    #[test]
+    fn stored_patterns_that_do_not_compile_deny() {
+        let users = first_start()
+            .users()
+            .map(|user| user.record())
+            .collect::<Vec<_>>();
+        let stored = permission("guest", "/", ["(", ".*", ".*"]);
+        let directory = Directory::load([], users, [stored]).expect("loaded");
+        assert!(!directory.check("guest", "/", Right::Configure, "("));
+        assert!(directory.check("guest", "/", Right::Read, "("));
+        let orphan = permission("nobody", "/", [".*"; 3]);
+        assert!(Directory::load([], [], [orphan]).is_err());
+    }
+
+    #[test]
+    fn a_directory_prints_no_hashes() {
+        let directory = first_start();
+        let hash = directory
+            .user("guest")
+            .expect("there")
+            .record()
+            .password_hash;
+        assert!(!format!("{directory:?}").contains(&hash));
+    }
+}
