@@ -1,6 +1,7 @@
 //! Leveret: an AMQP 0-9-1 broker that takes RabbitMQ's place.
 
 pub mod auth;
+pub mod broker;
 pub mod connection;
 pub mod model;
 pub mod protocol;

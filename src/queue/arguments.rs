@@ -216,13 +216,16 @@ fn check_queue_version(value: &AMQPValue) -> Result<(), String> {
 }
 
 fn check_single_active_consumer(value: &AMQPValue) -> Result<(), String> {
-    match value {
-        AMQPValue::Boolean(false) => Ok(()),
-        AMQPValue::Boolean(true) => unsupported(value),
-        _ => Err(format!(
+    if !matches!(value, AMQPValue::Boolean(_)) {
+        return Err(format!(
             "{{unacceptable_type,{}}}",
             arguments::type_name(value)
-        )),
+        ));
+    }
+    if *value == AMQPValue::Boolean(true) {
+        unsupported(value)
+    } else {
+        Ok(())
     }
 }
 

@@ -1,0 +1,109 @@
+//! How virtual hosts, users and permissions are written to the store and read back.
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::PermissionRecord;
+use crate::auth::UserRecord;
+use crate::model::VhostName;
+use crate::store::Definition;
+use crate::store::Record;
+
+/// Kinds of definition that the broker itself stores; those of virtual hosts have numbers from 16 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Vhost = 1,
+    User = 2,
+    Permission = 3,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VhostRecord {
+    name: String,
+}
+
+fn define(kind: Kind, key: Vec<u8>, record: &impl Serialize) -> Record {
+    let value = serde_json::to_vec(record).expect("a struct of strings is JSON");
+    Record::Define {
+        kind: kind as u8,
+        key,
+        value,
+    }
+}
+
+pub(super) fn define_vhost(name: &VhostName) -> Record {
+    define(
+        Kind::Vhost,
+        name.as_bytes().to_vec(),
+        &VhostRecord {
+            name: name.to_string(),
+        },
+    )
+}
+
+pub(super) fn define_user(user: &UserRecord) -> Record {
+    define(Kind::User, user.name.as_bytes().to_vec(), user)
+}
+
+pub(super) fn undefine_user(name: &str) -> Record {
+    Record::Undefine {
+        kind: Kind::User as u8,
+        key: name.as_bytes().to_vec(),
+    }
+}
+
+fn permission_key(user: &str, vhost: &str) -> Vec<u8> {
+    let mut key = (user.len() as u32).to_be_bytes().to_vec();
+    key.extend_from_slice(user.as_bytes());
+    key.extend_from_slice(vhost.as_bytes());
+    key
+}
+
+pub(super) fn define_permission(permission: &PermissionRecord) -> Record {
+    define(
+        Kind::Permission,
+        permission_key(&permission.user, &permission.vhost),
+        permission,
+    )
+}
+
+pub(super) fn undefine_permission(user: &str, vhost: &str) -> Record {
+    Record::Undefine {
+        kind: Kind::Permission as u8,
+        key: permission_key(user, vhost),
+    }
+}
+
+fn read_all<T: DeserializeOwned>(definitions: &[Definition], kind: Kind) -> Vec<T> {
+    let of_kind = definitions
+        .iter()
+        .filter(|definition| definition.kind == kind as u8);
+    of_kind
+        .filter_map(
+            |definition| match serde_json::from_slice(&definition.value) {
+                Ok(record) => Some(record),
+                Err(error) => {
+                    tracing::error!(%error, kind = ?kind, "a definition could not be recovered");
+                    None
+                }
+            },
+        )
+        .collect()
+}
+
+pub(super) fn read_vhosts(definitions: &[Definition]) -> Vec<VhostName> {
+    read_all::<VhostRecord>(definitions, Kind::Vhost)
+        .into_iter()
+        .filter_map(|record| VhostName::new(&record.name).ok())
+        .collect()
+}
+
+pub(super) fn read_users(definitions: &[Definition]) -> Vec<UserRecord> {
+    read_all(definitions, Kind::User)
+}
+
+pub(super) fn read_permissions(definitions: &[Definition]) -> Vec<PermissionRecord> {
+    read_all(definitions, Kind::Permission)
+}

@@ -1,0 +1,129 @@
+//! The whole node behind one façade: virtual hosts, users, the store, connections.
+//!
+//! Front doors call nothing else. What AMQP and HTTP can both do is a method here. It knows no socket and no wire format
+//! of any front door.
+
+mod access;
+mod connections;
+mod definitions;
+mod options;
+mod session;
+mod start;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+
+use crate::model::ConnectionId;
+use crate::model::ConsumerId;
+use crate::model::Lsn;
+use crate::model::VhostName;
+use crate::store::CommitWaiter;
+use crate::store::Store;
+use crate::vhost::Shared;
+use crate::vhost::Vhost;
+pub use access::Access;
+pub use connections::ConnectionInfo;
+pub use connections::Connections;
+pub use options::BrokerOptions;
+pub use session::Session;
+pub use start::StartError;
+
+/// See the module's documentation.
+pub struct Broker {
+    options: BrokerOptions,
+    shared: Arc<Shared>,
+    vhosts: DashMap<VhostName, Arc<Vhost>>,
+    access: Access,
+    connections: Connections,
+    next_connection: AtomicU64,
+    next_consumer: AtomicU64,
+}
+
+impl Broker {
+    /// Its options.
+    pub fn options(&self) -> &BrokerOptions {
+        &self.options
+    }
+
+    /// Users and permissions.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Client connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// The virtual host of that name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
+        // The map is keyed by a type that borrows as `str`, so the guard is dropped before anything else is asked.
+        let found = self.vhosts.get(name)?;
+        Some(Arc::clone(&found))
+    }
+
+    /// All virtual hosts, by name.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        let mut vhosts: Vec<_> = self.vhosts.iter().map(|vhost| Arc::clone(&vhost)).collect();
+        vhosts.sort_by(|left, right| left.name().cmp(right.name()));
+        vhosts
+    }
+
+    /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
+    pub fn create_vhost(&self, name: &VhostName) -> Lsn {
+        let mut made = false;
+        self.vhosts.entry(name.clone()).or_insert_with(|| {
+            made = true;
+            Arc::new(Vhost::new(name.clone(), Arc::clone(&self.shared)))
+        });
+        if !made {
+            return Lsn::NONE;
+        }
+        self.shared
+            .store
+            .append(vec![definitions::define_vhost(name)])
+    }
+
+    /// How far the store is durable.
+    pub fn durable(&self) -> Lsn {
+        self.shared.store.durable()
+    }
+
+    /// See [`Store::notify`].
+    pub fn notify_commit(&self, lsn: Lsn, waiter: Arc<dyn CommitWaiter>) {
+        self.shared.store.notify(lsn, waiter);
+    }
+
+    /// The store, for back-pressure, its end and its failure.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.shared.store
+    }
+
+    /// Does what is due: drops expired messages, deletes expired queues.
+    pub fn run_timers(&self, now: u64) {
+        for id in self.shared.timers.take_due(now) {
+            let queue = self.shared.queues.get(&id).map(|queue| Arc::clone(&queue));
+            let Some(queue) = queue else { continue };
+            let ended = queue.tick(now);
+            if let (Some(ended), Some(vhost)) = (ended, self.vhost(&queue.vhost)) {
+                vhost.delete_ended(&queue, ended, now);
+            }
+        }
+    }
+
+    /// When [`Broker::run_timers`] is next due; `waker` is woken when that becomes earlier.
+    pub fn next_timer(&self, waker: &std::task::Waker) -> Option<u64> {
+        self.shared.timers.next(waker)
+    }
+
+    fn new_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new_consumer_id(&self) -> ConsumerId {
+        ConsumerId(self.next_consumer.fetch_add(1, Ordering::Relaxed))
+    }
+}

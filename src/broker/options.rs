@@ -1,0 +1,34 @@
+//! What an operator can set about a node.
+
+use std::path::PathBuf;
+
+use crate::store::StoreOptions;
+
+/// Options of a [`Broker`](crate::broker::Broker).
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Where everything durable lives.
+    pub data_dir: PathBuf,
+    /// Options of the store.
+    pub store: StoreOptions,
+    /// `product` in the server properties; clients and frameworks branch on it.
+    pub product: String,
+    /// `version` in the server properties; likewise.
+    pub version: String,
+    /// `cluster_name` in the server properties.
+    pub cluster_name: String,
+    /// SASL mechanisms offered.
+    pub auth_mechanisms: Vec<String>,
+    /// User made at first start.
+    pub default_user: String,
+    /// Their password.
+    pub default_pass: String,
+    /// Virtual host made at first start.
+    pub default_vhost: String,
+    /// Users who may only connect from a loopback address.
+    pub loopback_users: Vec<String>,
+    /// Connections the node takes; `None` is unlimited.
+    pub connection_max: Option<u64>,
+    /// Bytes of deliveries that may wait for one connection.
+    pub outbox_bytes_max: usize,
+}

@@ -1,0 +1,147 @@
+//! Consumers, `basic.get` and the channels they live on.
+
+use std::sync::Arc;
+
+use crate::auth::Right;
+use crate::broker::Session;
+use crate::connection::host::Consume;
+use crate::connection::host::Got;
+use crate::model::AmqpError;
+use crate::model::ChannelId;
+use crate::model::ConsumerId;
+use crate::model::Delivered;
+use crate::model::QueueName;
+use crate::model::arguments;
+use crate::queue::Consumer;
+use crate::vhost::QueueHandle;
+
+impl Session {
+    pub(super) fn consumer_add(
+        &mut self,
+        channel: ChannelId,
+        consume: Consume,
+    ) -> Result<ConsumerId, AmqpError> {
+        self.check_queue_right(Right::Read, &consume.queue)?;
+        let vhost = self.vhost()?;
+        let queue = vhost.queue_for(&consume.queue, self.id)?;
+        let resource = vhost.queue_resource(&consume.queue);
+        let priority = priority(&consume, &resource)?;
+        let Some(state) = self.channels.get_mut(&channel) else {
+            return Err(AmqpError::new(
+                crate::model::ReplyCode::ChannelError,
+                "expected 'channel.open'",
+            ));
+        };
+        let id = self.broker.new_consumer_id();
+        let consumer = Consumer {
+            id,
+            channel,
+            tag: consume.tag,
+            outbox: Arc::clone(&self.outbox),
+            channel_limit: Arc::clone(&state.limit),
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            prefetch: u32::from(consume.prefetch),
+            priority,
+            unacked: 0,
+        };
+        let now = self.now;
+        let (added, _) = queue.enter(|state, records| {
+            if state.is_deleted() {
+                return Err(AmqpError::not_found(format!("no {resource}")));
+            }
+            state
+                .consume(consumer, now, records)
+                .map_err(|error| error.into_error(&resource))
+        });
+        added?;
+        state.consumers.push(id);
+        self.consumers.insert(id, (channel, Arc::clone(&queue)));
+        self.remember_queue(queue);
+        Ok(id)
+    }
+
+    pub(super) fn consumer_remove(&mut self, channel: ChannelId, consumer: ConsumerId) {
+        let Some(queue) = self.forget_consumer(channel, consumer) else {
+            return;
+        };
+        let (ended, _) = queue.enter(|state, _| state.cancel(consumer, self.now));
+        if let (Some(ended), Some(vhost)) = (ended, &self.vhost) {
+            vhost.delete_ended(&queue, ended, self.now);
+        }
+    }
+
+    /// The queue has dropped the consumer, or is about to.
+    pub(super) fn forget_consumer(
+        &mut self,
+        channel: ChannelId,
+        consumer: ConsumerId,
+    ) -> Option<Arc<QueueHandle>> {
+        if let Some(channel) = self.channels.get_mut(&channel) {
+            channel.consumers.retain(|other| *other != consumer);
+        }
+        let (_, queue) = self.consumers.remove(&consumer)?;
+        Some(queue)
+    }
+
+    pub(super) fn end_channel(&mut self, channel: ChannelId, unacked: Vec<Delivered>) {
+        let consumers = match self.channels.get_mut(&channel) {
+            Some(state) => std::mem::take(&mut state.consumers),
+            None => Vec::new(),
+        };
+        for consumer in consumers {
+            self.consumer_remove(channel, consumer);
+        }
+        self.settle_ranges(channel, crate::connection::host::Settle::Requeue, unacked);
+        self.channels.remove(&channel);
+    }
+
+    pub(super) fn channel_limit(&mut self, channel: ChannelId, prefetch: u16) {
+        let Some(state) = self.channels.get(&channel) else {
+            return;
+        };
+        state.limit.set(prefetch);
+        for queue in state.limit.take_waiting() {
+            self.resume(queue);
+        }
+    }
+
+    pub(super) fn get_one(
+        &mut self,
+        name: &QueueName,
+        no_ack: bool,
+    ) -> Result<Option<Got>, AmqpError> {
+        self.check_queue_right(Right::Read, name)?;
+        let queue = self.vhost()?.queue_for(name, self.id)?;
+        let (got, _) = queue.enter(|state, records| {
+            let range = state.get(no_ack, self.now, records)?;
+            Some(Got {
+                range,
+                message_count: state.counts().ready,
+            })
+        });
+        Ok(got)
+    }
+
+    pub(super) fn remember_queue(&mut self, queue: Arc<QueueHandle>) {
+        // A memo, not a registry: emptied rather than kept for a connection that visits queues without end.
+        const REMEMBERED_MAX: usize = 1024;
+        if self.delivering.len() >= REMEMBERED_MAX {
+            self.delivering.clear();
+        }
+        self.delivering.insert(queue.id, queue);
+    }
+}
+
+fn priority(consume: &Consume, resource: &str) -> Result<i32, AmqpError> {
+    let Some(value) = consume.arguments.value("x-priority") else {
+        return Ok(0);
+    };
+    let Some(number) = arguments::integer(value) else {
+        return Err(AmqpError::precondition_failed(format!(
+            "invalid arg 'x-priority' for {resource}: \"expected integer, got {}\"",
+            arguments::type_name(value)
+        )));
+    };
+    Ok(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32)
+}

@@ -1,0 +1,215 @@
+//! Exchanges, queues and bindings: rights first, then the virtual host. The order of checks is RabbitMQ's.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::auth::Right;
+use crate::broker::Session;
+use crate::connection::host::Bind;
+use crate::connection::host::BindTarget;
+use crate::connection::host::ExchangeDeclare;
+use crate::connection::host::QueueDeclare;
+use crate::connection::host::QueueDeclared;
+use crate::model::AmqpError;
+use crate::model::ExchangeName;
+use crate::model::Lsn;
+use crate::model::QueueName;
+use crate::model::arguments;
+use crate::routing::Kind;
+use crate::vhost::Binding;
+use crate::vhost::ExchangeSpec;
+use crate::vhost::QueueHandle;
+use crate::vhost::QueueSpec;
+use crate::vhost::Target;
+
+const RESERVED_PREFIX: &str = "amq.";
+
+fn check_not_default(exchange: &str) -> Result<(), AmqpError> {
+    if exchange.is_empty() {
+        return Err(AmqpError::access_refused(
+            "operation not permitted on the default exchange",
+        ));
+    }
+    Ok(())
+}
+
+fn check_reserved(what: &str, name: &str) -> Result<(), AmqpError> {
+    if name.starts_with(RESERVED_PREFIX) {
+        return Err(AmqpError::access_refused(format!(
+            "{what} name '{name}' contains reserved prefix 'amq.*'"
+        )));
+    }
+    Ok(())
+}
+
+fn server_name() -> QueueName {
+    let random: [u8; 16] = rand::random();
+    QueueName::known(&format!("amq.gen-{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+fn declared(queue: &QueueHandle, commit: Lsn) -> QueueDeclared {
+    let (counts, _) = queue.enter(|state, _| state.counts());
+    QueueDeclared {
+        queue: queue.name.clone(),
+        message_count: counts.ready,
+        consumer_count: counts.consumers,
+        commit,
+    }
+}
+
+impl Session {
+    pub(super) fn exchange_declare(&mut self, declare: ExchangeDeclare) -> Result<Lsn, AmqpError> {
+        let vhost = self.vhost()?;
+        let kind = Kind::from_name(&declare.kind).ok_or_else(|| {
+            AmqpError::precondition_failed(format!("unknown exchange type '{}'", declare.kind))
+        })?;
+        check_not_default(&declare.exchange)?;
+        self.check_exchange_right(Right::Configure, &declare.exchange)?;
+        if vhost.exchange(&declare.exchange).is_none() {
+            check_reserved("exchange", &declare.exchange)?;
+            self.check_alternate(&declare)?;
+        }
+        vhost.declare_exchange(ExchangeSpec {
+            name: declare.exchange,
+            kind,
+            durable: declare.durable,
+            auto_delete: declare.auto_delete,
+            internal: declare.internal,
+            arguments: declare.arguments,
+        })
+    }
+
+    fn check_alternate(&self, declare: &ExchangeDeclare) -> Result<(), AmqpError> {
+        let Some(value) = declare.arguments.value("alternate-exchange") else {
+            return Ok(());
+        };
+        let Some(alternate) = arguments::text(value) else {
+            return Err(AmqpError::precondition_failed(format!(
+                "invalid type '{}' for arg 'alternate-exchange' in {}",
+                arguments::type_name(value),
+                self.vhost()?.exchange_resource(&declare.exchange)
+            )));
+        };
+        self.check_exchange_right(Right::Read, &declare.exchange)?;
+        self.check_exchange_right(Right::Write, alternate)
+    }
+
+    pub(super) fn exchange_check(&mut self, exchange: &ExchangeName) -> Result<(), AmqpError> {
+        let vhost = self.vhost()?;
+        check_not_default(exchange)?;
+        match vhost.exchange(exchange) {
+            Some(_) => Ok(()),
+            None => Err(AmqpError::not_found(format!(
+                "no {}",
+                vhost.exchange_resource(exchange)
+            ))),
+        }
+    }
+
+    pub(super) fn exchange_delete(
+        &mut self,
+        exchange: &ExchangeName,
+        if_unused: bool,
+    ) -> Result<Lsn, AmqpError> {
+        let vhost = self.vhost()?;
+        check_not_default(exchange)?;
+        if exchange.starts_with(RESERVED_PREFIX) {
+            return Err(AmqpError::access_refused(format!(
+                "deletion of system {} not allowed",
+                vhost.exchange_resource(exchange)
+            )));
+        }
+        self.check_exchange_right(Right::Configure, exchange)?;
+        vhost.delete_exchange(exchange, if_unused)
+    }
+
+    pub(super) fn queue_declare(
+        &mut self,
+        declare: QueueDeclare,
+    ) -> Result<QueueDeclared, AmqpError> {
+        let vhost = self.vhost()?;
+        let name = if declare.queue.is_empty() {
+            server_name()
+        } else {
+            check_reserved("queue", &declare.queue)?;
+            declare.queue
+        };
+        self.check_queue_right(Right::Configure, &name)?;
+        let known = vhost.queue(&name).is_some();
+        let (queue, commit) = vhost.declare_queue(
+            QueueSpec {
+                name,
+                durable: declare.durable,
+                auto_delete: declare.auto_delete,
+                owner: declare.exclusive.then_some(self.id),
+                arguments: declare.arguments,
+            },
+            self.now,
+        )?;
+        if declare.exclusive && !known {
+            self.exclusive.push(queue.clone());
+        }
+        Ok(declared(&queue, commit))
+    }
+
+    pub(super) fn queue_check(&mut self, queue: &QueueName) -> Result<QueueDeclared, AmqpError> {
+        let queue = self.vhost()?.queue_for(queue, self.id)?;
+        queue.enter(|state, _| state.touch(self.now));
+        Ok(declared(&queue, Lsn::NONE))
+    }
+
+    pub(super) fn queue_delete(
+        &mut self,
+        queue: &QueueName,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<(u64, Lsn), AmqpError> {
+        let vhost = self.vhost()?;
+        self.check_queue_right(Right::Configure, queue)?;
+        let Some(queue) = vhost.queue(queue) else {
+            return Ok((0, Lsn::NONE));
+        };
+        vhost.check_access(&queue, self.id)?;
+        let deleted = vhost.delete_queue(&queue, if_unused, if_empty)?;
+        self.exclusive.retain(|exclusive| exclusive.id != queue.id);
+        Ok(deleted)
+    }
+
+    pub(super) fn queue_purge(&mut self, queue: &QueueName) -> Result<(u64, Lsn), AmqpError> {
+        self.check_queue_right(Right::Read, queue)?;
+        let queue = self.vhost()?.queue_for(queue, self.id)?;
+        Ok(queue.enter(|state, records| state.purge(self.now, records)))
+    }
+
+    pub(super) fn binding_add(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
+        let binding = self.checked_binding(bind)?;
+        self.vhost()?.bind(&binding, self.id)
+    }
+
+    pub(super) fn binding_remove(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
+        let binding = self.checked_binding(bind)?;
+        self.vhost()?.unbind(&binding, self.id)
+    }
+
+    fn checked_binding(&self, bind: Bind) -> Result<Binding, AmqpError> {
+        let target = match bind.target {
+            BindTarget::Queue(queue) => {
+                self.check_queue_right(Right::Write, &queue)?;
+                Target::Queue(queue)
+            }
+            BindTarget::Exchange(exchange) => {
+                self.check_exchange_right(Right::Write, &exchange)?;
+                check_not_default(&exchange)?;
+                Target::Exchange(exchange)
+            }
+        };
+        check_not_default(&bind.source)?;
+        self.check_exchange_right(Right::Read, &bind.source)?;
+        Ok(Binding {
+            source: bind.source,
+            target,
+            routing_key: bind.routing_key,
+            arguments: bind.arguments,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! From the socket to an open virtual host, and the end.
+
+use amq_protocol::types::AMQPValue;
+use amq_protocol::types::FieldTable;
+use amq_protocol::types::ShortString;
+
+use crate::auth::Credentials;
+use crate::auth::Mechanism;
+use crate::auth::SaslError;
+use crate::broker::BrokerOptions;
+use crate::broker::ConnectionInfo;
+use crate::broker::Session;
+use crate::connection::host::Login;
+use crate::model::AmqpError;
+use crate::model::Lsn;
+use crate::model::VhostName;
+use crate::model::arguments;
+use crate::model::outbox::Parcel;
+
+/// Exactly what works, in the order of spec §2.1 (the table type sorts by key on the wire, as RabbitMQ does).
+const CAPABILITIES: &[&str] = &[
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+];
+
+pub(super) fn server_properties(options: &BrokerOptions) -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for capability in CAPABILITIES {
+        capabilities.insert(ShortString::from(*capability), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    let mut text = |key: &str, value: &str| {
+        properties.insert(ShortString::from(key), AMQPValue::LongString(value.into()));
+    };
+    text("cluster_name", &options.cluster_name);
+    text("copyright", "Copyright (c) the Leveret authors");
+    text(
+        "information",
+        concat!(
+            "Leveret ",
+            env!("CARGO_PKG_VERSION"),
+            ", Apache License 2.0"
+        ),
+    );
+    text("platform", "Rust");
+    text("product", &options.product);
+    text("version", &options.version);
+    properties.insert(
+        ShortString::from("capabilities"),
+        AMQPValue::FieldTable(capabilities),
+    );
+    properties
+}
+
+impl Session {
+    pub(super) fn log_in(
+        &mut self,
+        mechanism: &str,
+        response: &[u8],
+        client_properties: &FieldTable,
+    ) -> Login {
+        self.client_name = client_properties
+            .inner()
+            .get("connection_name")
+            .and_then(arguments::text)
+            .map(str::to_owned);
+        let credentials = match self.credentials(mechanism, response) {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                return Login::Invalid(AmqpError::new(error.code(), error.to_string()).widened());
+            }
+        };
+        let loopback = self.peer.ip().to_canonical().is_loopback();
+        match self.broker.access.log_in(&credentials, loopback) {
+            Ok(user) => {
+                self.user = Some(user);
+                Login::Accepted
+            }
+            Err(refusal) => {
+                tracing::warn!(
+                    peer = %self.peer, user = %credentials.user, mechanism, %refusal, "login refused"
+                );
+                Login::Refused
+            }
+        }
+    }
+
+    fn credentials(&self, mechanism: &str, response: &[u8]) -> Result<Credentials, SaslError> {
+        let offered: Vec<_> = self
+            .broker
+            .options
+            .auth_mechanisms
+            .iter()
+            .filter_map(|name| Mechanism::from_name(name))
+            .collect();
+        Mechanism::chosen(mechanism, &offered)?.credentials(response)
+    }
+
+    pub(super) fn open_vhost(&mut self, name: &VhostName) -> Result<(), AmqpError> {
+        let Some(user) = self.user.clone() else {
+            return Err(AmqpError::not_allowed("not logged in"));
+        };
+        if let Some(max) = self.broker.options.connection_max
+            && self.broker.connections.len() as u64 >= max
+        {
+            return Err(AmqpError::not_allowed(format!(
+                "connection refused: node connection limit ({max}) is reached"
+            )));
+        }
+        let Some(vhost) = self.broker.vhost(name) else {
+            return Err(AmqpError::not_allowed(format!("vhost {name} not found")));
+        };
+        if !self.broker.access.may_enter(user.name(), name) {
+            return Err(AmqpError::not_allowed(format!(
+                "access to vhost '{name}' refused for user '{}'",
+                user.name()
+            )));
+        }
+        self.broker.connections.add(ConnectionInfo {
+            id: self.id,
+            peer: self.peer,
+            user: user.name().clone(),
+            vhost: name.clone(),
+            name: self.client_name.clone(),
+            outbox: self.outbox.clone(),
+        });
+        self.vhost = Some(vhost);
+        Ok(())
+    }
+
+    /// Everything that must not outlive the connection goes. Called once the channels are closed.
+    pub(super) fn end(&mut self) -> Lsn {
+        if std::mem::replace(&mut self.closed, true) {
+            return Lsn::NONE;
+        }
+        self.return_undelivered();
+        self.broker.connections.remove(self.id);
+        let exclusive = std::mem::take(&mut self.exclusive);
+        let lsn = match &self.vhost {
+            Some(vhost) => vhost.delete_exclusive(&exclusive),
+            None => Lsn::NONE,
+        };
+        self.delivering.clear();
+        lsn
+    }
+
+    /// Deliveries that the machine never saw go back; those that need no acknowledgement count as sent, as in RabbitMQ.
+    fn return_undelivered(&mut self) {
+        let mut parcels = Vec::new();
+        self.take_parcels(&mut parcels);
+        for parcel in parcels {
+            if let Parcel::Delivery(delivery) = parcel {
+                self.outbox.release(delivery.range.run.held_bytes());
+                if !delivery.no_ack {
+                    self.requeue_range(delivery.range);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Whatever ended the connection's task, also a panic: nothing stays behind.
+    fn drop(&mut self) {
+        let channels: Vec<_> = self.channels.keys().copied().collect();
+        for channel in channels {
+            self.end_channel(channel, Vec::new());
+        }
+        self.end();
+    }
+}

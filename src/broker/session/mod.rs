@@ -1,0 +1,326 @@
+//! What the broker does for one connection: the [`Host`] of its machine.
+//!
+//! Checks rights, finds exchanges and queues, remembers routes, and keeps what must end with the connection. It does not
+//! know delivery tags, frames or sockets. One connection's task owns it.
+
+mod consume;
+mod declare;
+mod login;
+mod publish;
+mod settle;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use amq_protocol::types::FieldTable;
+
+use crate::auth::Right;
+use crate::auth::User;
+use crate::broker::Broker;
+use crate::connection::host::Bind;
+use crate::connection::host::Consume;
+use crate::connection::host::ExchangeDeclare;
+use crate::connection::host::Got;
+use crate::connection::host::Host;
+use crate::connection::host::Login;
+use crate::connection::host::Publish;
+use crate::connection::host::Published;
+use crate::connection::host::QueueDeclare;
+use crate::connection::host::QueueDeclared;
+use crate::connection::host::Settle;
+use crate::connection::host::TxStep;
+use crate::model::AmqpError;
+use crate::model::ChannelId;
+use crate::model::ConnectionId;
+use crate::model::ConsumerId;
+use crate::model::Delivered;
+use crate::model::ExchangeName;
+use crate::model::Lsn;
+use crate::model::Outbox;
+use crate::model::QueueId;
+use crate::model::QueueName;
+use crate::model::VhostName;
+use crate::model::outbox::Parcel;
+use crate::queue::ChannelLimit;
+use crate::vhost::QueueHandle;
+use crate::vhost::Vhost;
+use publish::RouteCache;
+
+#[derive(Default)]
+struct Channel {
+    limit: Arc<ChannelLimit>,
+    consumers: Vec<ConsumerId>,
+}
+
+/// See the module's documentation.
+pub struct Session {
+    broker: Arc<Broker>,
+    id: ConnectionId,
+    peer: SocketAddr,
+    outbox: Arc<Outbox>,
+    now: u64,
+    user: Option<Arc<User>>,
+    client_name: Option<String>,
+    vhost: Option<Arc<Vhost>>,
+    channels: HashMap<ChannelId, Channel>,
+    consumers: HashMap<ConsumerId, (ChannelId, Arc<QueueHandle>)>,
+    exclusive: Vec<Arc<QueueHandle>>,
+    /// Queues that deliveries came from, so that settling needs no shared map.
+    delivering: HashMap<QueueId, Arc<QueueHandle>>,
+    routes: RouteCache,
+    publishes: bool,
+    closed: bool,
+}
+
+impl Session {
+    /// A session for a connection from `peer`.
+    pub fn new(broker: Arc<Broker>, peer: SocketAddr) -> Self {
+        let outbox = Arc::new(Outbox::new(broker.options.outbox_bytes_max));
+        Self {
+            id: broker.new_connection_id(),
+            broker,
+            peer,
+            outbox,
+            now: 0,
+            user: None,
+            client_name: None,
+            vhost: None,
+            channels: HashMap::new(),
+            consumers: HashMap::new(),
+            exclusive: Vec::new(),
+            delivering: HashMap::new(),
+            routes: RouteCache::default(),
+            publishes: false,
+            closed: false,
+        }
+    }
+
+    /// Its connection's id.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Where the broker leaves things for the connection.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// The time for everything until the next call: milliseconds since the Unix epoch. One clock read for a batch.
+    pub fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Whether the connection has published anything that goes to disk: such connections wait when the disk is behind.
+    pub fn publishes(&self) -> bool {
+        self.publishes
+    }
+
+    /// Who logged in; empty before.
+    pub fn user_name(&self) -> &str {
+        self.user.as_ref().map_or("", |user| user.name())
+    }
+
+    /// The open virtual host; empty before.
+    pub fn vhost_name(&self) -> &str {
+        self.vhost.as_ref().map_or("", |vhost| vhost.name())
+    }
+
+    /// What the client calls its connection.
+    pub fn client_name(&self) -> Option<&str> {
+        self.client_name.as_deref()
+    }
+
+    /// Swaps out what was left for the connection.
+    pub fn take_parcels(&mut self, parcels: &mut Vec<Parcel>) {
+        self.outbox.take(parcels);
+        for parcel in parcels {
+            if let Parcel::ConsumerCancelled { channel, consumer } = parcel {
+                self.forget_consumer(*channel, *consumer);
+            }
+        }
+    }
+
+    /// Bytes of deliveries have left for the peer: queues that waited for room deliver again.
+    pub fn delivered(&mut self, bytes: usize) {
+        self.outbox.release(bytes);
+        for id in self.outbox.take_stalled() {
+            self.resume(id);
+        }
+    }
+
+    fn resume(&mut self, queue: QueueId) {
+        if let Some(queue) = self.queue_by_id(queue) {
+            let (outbox, now) = (&self.outbox, self.now);
+            queue.enter(|state, records| state.resume(outbox, now, records));
+        }
+    }
+
+    fn queue_by_id(&mut self, id: QueueId) -> Option<Arc<QueueHandle>> {
+        if let Some(queue) = self.delivering.get(&id) {
+            return Some(Arc::clone(queue));
+        }
+        let queue = self
+            .broker
+            .shared
+            .queues
+            .get(&id)
+            .map(|queue| Arc::clone(&queue))?;
+        self.delivering.insert(id, Arc::clone(&queue));
+        Some(queue)
+    }
+
+    fn vhost(&self) -> Result<Arc<Vhost>, AmqpError> {
+        let vhost = self.vhost.as_ref().map(Arc::clone);
+        vhost.ok_or_else(|| AmqpError::not_allowed("no virtual host is open"))
+    }
+
+    /// 403 unless the user has `right` on what is called `name`; `resource` is its description in error texts.
+    fn check(&self, right: Right, name: &str, resource: &str) -> Result<(), AmqpError> {
+        let (Some(user), Some(vhost)) = (&self.user, &self.vhost) else {
+            return Err(AmqpError::access_refused("not logged in"));
+        };
+        if self
+            .broker
+            .access
+            .check(user.name(), vhost.name(), right, name)
+        {
+            return Ok(());
+        }
+        Err(AmqpError::access_refused(format!(
+            "{} access to {resource} refused for user '{}'",
+            right,
+            user.name()
+        )))
+    }
+
+    fn check_queue_right(&self, right: Right, queue: &str) -> Result<(), AmqpError> {
+        self.check(right, queue, &self.vhost()?.queue_resource(queue))
+    }
+
+    fn check_exchange_right(&self, right: Right, exchange: &str) -> Result<(), AmqpError> {
+        let shown = if exchange.is_empty() {
+            "amq.default"
+        } else {
+            exchange
+        };
+        self.check(right, shown, &self.vhost()?.exchange_resource(shown))
+    }
+}
+
+impl Host for Session {
+    fn server_properties(&self) -> FieldTable {
+        login::server_properties(&self.broker.options)
+    }
+
+    fn mechanisms(&self) -> Vec<String> {
+        self.broker.options.auth_mechanisms.clone()
+    }
+
+    fn login(&mut self, mechanism: &str, response: &[u8], client_properties: &FieldTable) -> Login {
+        self.log_in(mechanism, response, client_properties)
+    }
+
+    fn open(&mut self, vhost: &VhostName) -> Result<(), AmqpError> {
+        self.open_vhost(vhost)
+    }
+
+    fn close(&mut self) -> Lsn {
+        self.end()
+    }
+
+    fn open_channel(&mut self, channel: ChannelId) -> Result<(), AmqpError> {
+        self.channels.insert(channel, Channel::default());
+        Ok(())
+    }
+
+    fn close_channel(&mut self, channel: ChannelId, unacked: Vec<Delivered>) {
+        self.end_channel(channel, unacked);
+    }
+
+    fn declare_exchange(&mut self, declare: ExchangeDeclare) -> Result<Lsn, AmqpError> {
+        self.exchange_declare(declare)
+    }
+
+    fn check_exchange(&mut self, exchange: &ExchangeName) -> Result<(), AmqpError> {
+        self.exchange_check(exchange)
+    }
+
+    fn delete_exchange(
+        &mut self,
+        exchange: &ExchangeName,
+        if_unused: bool,
+    ) -> Result<Lsn, AmqpError> {
+        self.exchange_delete(exchange, if_unused)
+    }
+
+    fn declare_queue(&mut self, declare: QueueDeclare) -> Result<QueueDeclared, AmqpError> {
+        self.queue_declare(declare)
+    }
+
+    fn check_queue(&mut self, queue: &QueueName) -> Result<QueueDeclared, AmqpError> {
+        self.queue_check(queue)
+    }
+
+    fn delete_queue(
+        &mut self,
+        queue: &QueueName,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<(u64, Lsn), AmqpError> {
+        self.queue_delete(queue, if_unused, if_empty)
+    }
+
+    fn purge_queue(&mut self, queue: &QueueName) -> Result<(u64, Lsn), AmqpError> {
+        self.queue_purge(queue)
+    }
+
+    fn bind(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
+        self.binding_add(bind)
+    }
+
+    fn unbind(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
+        self.binding_remove(bind)
+    }
+
+    fn publish(&mut self, _: ChannelId, publish: Publish) -> Result<Published, AmqpError> {
+        self.publish_run(&publish)
+    }
+
+    fn check_publish(&mut self, _: ChannelId, publish: &Publish) -> Result<(), AmqpError> {
+        self.publish_check(publish)
+    }
+
+    fn commit(
+        &mut self,
+        channel: ChannelId,
+        steps: Vec<TxStep>,
+    ) -> Result<Vec<Published>, AmqpError> {
+        self.commit_steps(channel, steps)
+    }
+
+    fn limit_channel(&mut self, channel: ChannelId, prefetch: u16) {
+        self.channel_limit(channel, prefetch);
+    }
+
+    fn consume(&mut self, channel: ChannelId, consume: Consume) -> Result<ConsumerId, AmqpError> {
+        self.consumer_add(channel, consume)
+    }
+
+    fn cancel(&mut self, channel: ChannelId, consumer: ConsumerId) {
+        self.consumer_remove(channel, consumer);
+    }
+
+    fn get(
+        &mut self,
+        _: ChannelId,
+        queue: &QueueName,
+        no_ack: bool,
+    ) -> Result<Option<Got>, AmqpError> {
+        self.get_one(queue, no_ack)
+    }
+
+    fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>) {
+        self.settle_ranges(channel, settle, ranges);
+    }
+}

@@ -1,0 +1,67 @@
+//! Deliveries come back from the channels.
+
+use crate::broker::Session;
+use crate::connection::host::Settle;
+use crate::model::ChannelId;
+use crate::model::Delivered;
+
+impl Session {
+    pub(super) fn settle_ranges(
+        &mut self,
+        channel: ChannelId,
+        settle: Settle,
+        mut ranges: Vec<Delivered>,
+    ) {
+        let returned: u64 = limited(&ranges);
+        while !ranges.is_empty() {
+            let queue = ranges[0].queue;
+            let same = ranges
+                .iter()
+                .take_while(|range| range.queue == queue)
+                .count();
+            let rest = ranges.split_off(same);
+            self.settle_in_queue(settle, std::mem::replace(&mut ranges, rest));
+        }
+        self.give_back(channel, returned);
+    }
+
+    /// All `ranges` are of one queue.
+    fn settle_in_queue(&mut self, settle: Settle, ranges: Vec<Delivered>) {
+        // A queue that was deleted meanwhile has nothing to settle.
+        let Some(queue) = self.queue_by_id(ranges[0].queue) else {
+            return;
+        };
+        let now = self.now;
+        queue.enter(|state, records| match settle {
+            Settle::Ack | Settle::Reject => state.settle(&ranges, now, records),
+            Settle::Requeue => state.requeue(ranges, now, records),
+        });
+    }
+
+    /// Returns a delivery that never reached a channel.
+    pub(super) fn requeue_range(&mut self, range: Delivered) {
+        self.settle_in_queue(Settle::Requeue, vec![range]);
+    }
+
+    /// Messages no longer count against the channel's shared limit: queues that waited for it deliver again.
+    pub(super) fn give_back(&mut self, channel: ChannelId, count: u64) {
+        let Some(state) = self.channels.get(&channel) else {
+            return;
+        };
+        if count > 0 {
+            state.limit.give_back(count);
+        }
+        for queue in state.limit.take_waiting() {
+            self.resume(queue);
+        }
+    }
+}
+
+/// How many of them count against the channel's shared limit: those of consumers, not of `basic.get`.
+pub(super) fn limited(ranges: &[Delivered]) -> u64 {
+    ranges
+        .iter()
+        .filter(|range| range.consumer.is_some())
+        .map(|range| range.run.len() as u64)
+        .sum()
+}

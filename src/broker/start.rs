@@ -1,0 +1,116 @@
+//! Opens the store and rebuilds the node from it, or makes a new one.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use dashmap::DashMap;
+
+use crate::auth::AuthError;
+use crate::broker::Access;
+use crate::broker::Broker;
+use crate::broker::BrokerOptions;
+use crate::broker::Connections;
+use crate::broker::definitions;
+use crate::model::UserName;
+use crate::model::VhostName;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::vhost::Shared;
+use crate::vhost::recover::recover;
+
+/// More queues and exchanges than this cannot be declared in a millisecond.
+const IDS_PER_MILLISECOND: u64 = 4096;
+
+/// The node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Stored users or permissions cannot be read.
+    #[error(transparent)]
+    Access(#[from] AuthError),
+    /// The settings of the first user or virtual host are no names.
+    #[error("{setting} is not a name: {why}")]
+    Name {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Broker {
+    /// Opens the data directory. `now` is in milliseconds since the Unix epoch.
+    pub fn start(options: BrokerOptions, now: u64) -> Result<Arc<Self>, StartError> {
+        let (store, recovered) = Store::open(&options.data_dir, options.store.clone())?;
+        let store = Arc::new(store);
+        let highest = recovered
+            .queues
+            .iter()
+            .map(|queue| queue.queue.0)
+            .max()
+            .unwrap_or(0);
+        // Ids go on from the time of the start, so that a queue that was deleted before it never lends its id to another.
+        let next_id = (highest + 1).max(now.saturating_mul(IDS_PER_MILLISECOND));
+        let shared = Arc::new(Shared::new(Arc::clone(&store), next_id));
+        let broker = Arc::new(Self {
+            access: Access::new(options.loopback_users.clone(), Arc::clone(&store)),
+            options,
+            shared,
+            vhosts: DashMap::new(),
+            connections: Connections::default(),
+            next_connection: AtomicU64::new(1),
+            next_consumer: AtomicU64::new(1),
+        });
+        let vhosts = definitions::read_vhosts(&recovered.definitions);
+        if vhosts.is_empty() {
+            broker.first_start()?;
+            return Ok(broker);
+        }
+        for name in vhosts {
+            broker.add_vhost(&name);
+        }
+        broker.access.restore(
+            definitions::read_users(&recovered.definitions),
+            definitions::read_permissions(&recovered.definitions),
+        )?;
+        let topology = recover(
+            &recovered.definitions,
+            |name| broker.vhost(name),
+            !recovered.clean,
+            now,
+        )?;
+        let dropped = store.retain_queues(&topology.queues)?;
+        tracing::info!(
+            queues = topology.queues.len(),
+            messages = topology.messages,
+            leftovers = dropped,
+            clean_stop = recovered.clean,
+            "recovered"
+        );
+        Ok(broker)
+    }
+
+    /// One virtual host and one user who may do everything in it, on disk before anyone can log in.
+    fn first_start(&self) -> Result<(), StartError> {
+        let options = &self.options;
+        let invalid = |setting, why: String| StartError::Name { setting, why };
+        let vhost = VhostName::new(&options.default_vhost)
+            .map_err(|why| invalid("default_vhost", why.to_string()))?;
+        let user = UserName::new(&options.default_user)
+            .map_err(|why| invalid("default_user", why.to_string()))?;
+        let vhost_made = self.create_vhost(&vhost);
+        let user_made = self
+            .access
+            .make_first_user(&user, &options.default_pass, &vhost);
+        self.shared.store.wait(vhost_made.max(user_made))?;
+        tracing::info!(%vhost, %user, "first start: made a virtual host and a user");
+        Ok(())
+    }
+
+    fn add_vhost(&self, name: &VhostName) {
+        let vhost = crate::vhost::Vhost::new(name.clone(), Arc::clone(&self.shared));
+        self.vhosts.insert(name.clone(), Arc::new(vhost));
+    }
+}
