@@ -7,6 +7,7 @@ use nom::Parser;
 use nom::number::complete::be_u16;
 use nom::number::complete::be_u64;
 
+use crate::model::ReplyCode;
 use crate::protocol::table::TableError;
 
 /// Class `basic`, the only one with content.
@@ -41,6 +42,18 @@ pub enum ContentError {
     /// The `headers` property is no field table.
     #[error("{0}")]
     Headers(#[from] TableError),
+}
+
+impl ContentError {
+    /// The reply code to close the connection with.
+    ///
+    /// Broken properties are the sender's fault; RabbitMQ stumbles over them and answers 541 `INTERNAL_ERROR`.
+    pub fn reply_code(&self) -> ReplyCode {
+        match self {
+            Self::Weight => ReplyCode::UnexpectedFrame,
+            Self::Truncated | Self::Properties | Self::Headers(_) => ReplyCode::FrameError,
+        }
+    }
 }
 
 /// Parses a header frame's payload.

@@ -71,7 +71,7 @@ pub enum Cut<'a> {
 
 /// Where a connection's input stops making sense; nothing after it can be read.
 ///
-/// The text is RabbitMQ's explanation; the reply code is 501.
+/// The text is RabbitMQ's explanation; the reply code is 501, class and method are 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// No such type, or a payload that is too short (or, for a heartbeat, too long) for its type.
@@ -89,7 +89,7 @@ pub enum FrameError {
         max: u32,
     },
     /// Something else where the end octet belongs.
-    #[error("{snippet}: {{invalid_frame_end_marker,{found}}}")]
+    #[error("{}", snippet.wrong_end(*found))]
     WrongEnd {
         /// The frame.
         snippet: Snippet,
@@ -121,13 +121,23 @@ impl Snippet {
             all: payload.len() <= Self::OCTETS_MAX,
         }
     }
+
+    fn pretty(&self) -> Pretty {
+        let which = if self.all { "all" } else { "first 16" };
+        let octets = &self.octets[..usize::from(self.shown)];
+        Pretty(format!("type {}, {which} octets = ", self.kind)).binary(octets)
+    }
+
+    fn wrong_end(&self, found: u8) -> String {
+        Pretty(self.pretty().0 + ": ")
+            .tagged("invalid_frame_end_marker", u64::from(found))
+            .0
+    }
 }
 
 impl fmt::Display for Snippet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let which = if self.all { "all" } else { "first 16" };
-        let octets = Pretty(&self.octets[..usize::from(self.shown)]);
-        write!(f, "type {}, {which} octets = {octets}", self.kind)
+        f.write_str(&self.pretty().0)
     }
 }
 

@@ -1,66 +1,184 @@
-//! Binaries as Erlang prints them, for error texts that carry a piece of the offending bytes.
+//! Terms as Erlang prints them, for error texts that carry a piece of the offending bytes.
 //!
-//! RabbitMQ's texts are compared by clients and by our compatibility tests, so the form is part of the protocol.
+//! RabbitMQ's texts are compared by clients and by our compatibility tests, so the form is part of the protocol, down
+//! to the line breaks of its pretty printer (`io_lib:format`, `~tp`): lines of 80 columns, continued where the term
+//! began.
 
-use std::fmt;
+use std::fmt::Write;
 
-/// A binary as `~w` prints it: always numbers.
-pub(super) struct Numbers<'a>(pub(super) &'a [u8]);
+/// Columns of a line.
+const LINE_COLUMNS: usize = 80;
 
-impl fmt::Display for Numbers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<<")?;
-        for (index, octet) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
+/// A binary as `~w` prints it: numbers, one line.
+pub(super) fn numbers(octets: &[u8]) -> String {
+    let numbers: Vec<String> = octets.iter().map(u8::to_string).collect();
+    format!("<<{}>>", numbers.join(","))
+}
+
+/// A text under construction; terms are laid out by where in it they begin.
+#[derive(Default)]
+pub(super) struct Pretty(pub(super) String);
+
+impl Pretty {
+    /// Characters since the last line break.
+    fn column(&self) -> usize {
+        self.0.chars().rev().take_while(|c| *c != '\n').count()
+    }
+
+    /// A break, and spaces up to `column`.
+    fn break_to(&mut self, column: usize) {
+        let _ = write!(self.0, "\n{:column$}", "");
+    }
+
+    /// Whether `width` columns more stay on the line; the printer counts columns from 1 and leaves the last one free.
+    fn fits(&self, width: usize) -> bool {
+        width + self.column() + 1 < LINE_COLUMNS
+    }
+
+    /// A binary as `~tp` prints it: as text when all of it is printable, else as numbers.
+    pub(super) fn binary(mut self, octets: &[u8]) -> Self {
+        match printable(octets) {
+            Some(text) => {
+                // Too short to need a break in any text of ours.
+                self.0 += &text;
             }
-            write!(f, "{octet}")?;
+            None => self.numbers(octets),
         }
-        f.write_str(">>")
+        self
+    }
+
+    fn numbers(&mut self, octets: &[u8]) {
+        let one_line = numbers(octets);
+        if self.fits(one_line.len()) {
+            self.0 += &one_line;
+            return;
+        }
+        let column = self.column() + 2;
+        let width = LINE_COLUMNS.saturating_sub(column + 1).max(8);
+        let mut left = width;
+        self.0 += "<<";
+        for (index, octet) in octets.iter().enumerate() {
+            let last = index + 1 == octets.len();
+            let text = format!("{octet}{}", if last { "" } else { "," });
+            if text.len() > left {
+                self.break_to(column);
+                left = width;
+            }
+            left -= text.len();
+            self.0 += &text;
+        }
+        self.0 += ">>";
+    }
+
+    /// `{tag,number}` as `~p` prints it.
+    pub(super) fn tagged(mut self, tag: &str, number: u64) -> Self {
+        let column = self.column() + 1;
+        let number = number.to_string();
+        let fits = self.fits(tag.len() + number.len() + 3);
+        self.0 += "{";
+        self.0 += tag;
+        self.0 += ",";
+        if !fits {
+            self.break_to(column);
+        }
+        self.0 += &number;
+        self.0 += "}";
+        self
     }
 }
 
-/// A binary as `~p` prints it: as text when every octet is printable, else as numbers.
-pub(super) struct Pretty<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Pretty<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() || !self.0.iter().all(|octet| printable(*octet)) {
-            return Numbers(self.0).fmt(f);
-        }
-        f.write_str("<<\"")?;
-        for octet in self.0 {
-            match octet {
-                b'"' => f.write_str("\\\"")?,
-                b'\\' => f.write_str("\\\\")?,
-                b'\n' => f.write_str("\\n")?,
-                b'\r' => f.write_str("\\r")?,
-                b'\t' => f.write_str("\\t")?,
-                0x0b => f.write_str("\\v")?,
-                0x08 => f.write_str("\\b")?,
-                0x0c => f.write_str("\\f")?,
-                0x1b => f.write_str("\\e")?,
-                printable => write!(f, "{}", char::from(*printable))?,
-            }
-        }
-        f.write_str("\">>")
+/// A binary as text: UTF-8, marked so unless it is ASCII, or else Latin-1; `None` when some of it does not print.
+fn printable(octets: &[u8]) -> Option<String> {
+    let (text, mark) = match std::str::from_utf8(octets) {
+        Ok(text) if text.is_ascii() => (text.to_owned(), ""),
+        Ok(text) => (text.to_owned(), "/utf8"),
+        Err(_) => (octets.iter().copied().map(char::from).collect(), ""),
+    };
+    if text.is_empty() {
+        return None;
     }
-}
-
-fn printable(octet: u8) -> bool {
-    matches!(octet, b' '..=b'~' | 0x08..=0x0d | 0x1b)
+    let mut quoted = String::from("<<\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted += "\\\"",
+            '\\' => quoted += "\\\\",
+            '\n' => quoted += "\\n",
+            '\r' => quoted += "\\r",
+            '\t' => quoted += "\\t",
+            '\x0b' => quoted += "\\v",
+            '\x08' => quoted += "\\b",
+            '\x0c' => quoted += "\\f",
+            '\x1b' => quoted += "\\e",
+            // Erlang's printable range by default: Latin-1.
+            ' '..='~' | '\u{a0}'..='\u{ff}' => quoted.push(c),
+            _ => return None,
+        }
+    }
+    quoted += "\"";
+    quoted += mark;
+    quoted += ">>";
+    Some(quoted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pretty(octets: &[u8]) -> String {
+        Pretty::default().binary(octets).0
+    }
+
     #[test]
     fn text_is_printed_as_text_and_the_rest_as_numbers() {
-        assert_eq!(Pretty(b"").to_string(), "<<>>");
-        assert_eq!(Pretty(b"GET /\r\n").to_string(), r#"<<"GET /\r\n">>"#);
-        assert_eq!(Pretty(b"\"\\").to_string(), r#"<<"\"\\">>"#);
-        assert_eq!(Pretty(&[1, 2, 206]).to_string(), "<<1,2,206>>");
-        assert_eq!(Numbers(b"AB").to_string(), "<<65,66>>");
+        assert_eq!(pretty(b""), "<<>>");
+        assert_eq!(pretty(b"GET /\r\n"), r#"<<"GET /\r\n">>"#);
+        assert_eq!(
+            pretty(b"a\"b\\\n\r\t\x0b\x08\x0c\x1b"),
+            r#"<<"a\"b\\\n\r\t\v\b\f\e">>"#
+        );
+        assert_eq!(pretty(b"a\x07"), "<<97,7>>");
+        assert_eq!(pretty(b"a\x7f"), "<<97,127>>");
+        assert_eq!(pretty(&[1, 2, 206]), "<<1,2,206>>");
+        assert_eq!(numbers(b"AB"), "<<65,66>>");
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_marked_when_it_is_utf8() {
+        assert_eq!(pretty("café".as_bytes()), r#"<<"café"/utf8>>"#);
+        assert_eq!(pretty(b"caf\xe9"), r#"<<"café">>"#);
+        assert_eq!(pretty("a\u{85}".as_bytes()), "<<97,194,133>>");
+        assert_eq!(pretty("中".as_bytes()), "<<228,184,173>>");
+    }
+
+    #[test]
+    fn long_terms_break_where_erlang_breaks_them() {
+        let at = |before: &str, octets: &[u8]| Pretty(before.to_owned()).binary(octets).0;
+        assert_eq!(
+            at("type 9, all octets = ", &[128; 14]),
+            format!("type 9, all octets = {}", numbers(&[128; 14]))
+        );
+        assert_eq!(
+            at("type 9, all octets = ", &[128; 15]),
+            "type 9, all octets = <<128,128,128,128,128,128,128,128,128,128,128,128,128,128,\n                       128>>"
+        );
+        assert_eq!(
+            Pretty(at("type 3, first 16 octets = ", &[128; 16]) + ": ")
+                .tagged("invalid_frame_end_marker", 7)
+                .0,
+            "type 3, first 16 octets = <<128,128,128,128,128,128,128,128,128,128,128,128,\n                            128,128,128,128>>: {invalid_frame_end_marker,7}"
+        );
+        let tagged = |octets: usize, number| {
+            Pretty(at("type 3, all octets = ", &vec![1; octets]) + ": ")
+                .tagged("invalid_frame_end_marker", number)
+                .0
+        };
+        assert_eq!(
+            tagged(12, 5),
+            "type 3, all octets = <<1,1,1,1,1,1,1,1,1,1,1,1>>: {invalid_frame_end_marker,5}"
+        );
+        assert_eq!(
+            tagged(12, 50),
+            "type 3, all octets = <<1,1,1,1,1,1,1,1,1,1,1,1>>: {invalid_frame_end_marker,\n                                                   50}"
+        );
     }
 }

@@ -25,7 +25,8 @@ use nom::number::complete::be_u64;
 use nom::number::complete::u8 as octet;
 
 use crate::model::DeliveryTag;
-use crate::protocol::erlang::Numbers;
+use crate::model::ReplyCode;
+use crate::protocol::erlang::numbers;
 use crate::protocol::layout;
 use crate::protocol::layout::Misfit;
 use crate::protocol::table;
@@ -153,7 +154,7 @@ pub enum MethodError {
 }
 
 impl MethodError {
-    /// The method whose arguments are wrong, for the ids in `close`.
+    /// The method whose arguments are wrong. RabbitMQ names it in `close` for [`Self::Undecodable`] alone.
     pub fn method_id(&self) -> Option<MethodId> {
         match self {
             Self::Unknown(id)
@@ -161,6 +162,16 @@ impl MethodError {
             | Self::MalformedUtf8(id)
             | Self::Table(id, _) => Some(*id),
             Self::Truncated => None,
+        }
+    }
+
+    /// The reply code to close the connection with.
+    pub fn reply_code(&self) -> ReplyCode {
+        match self {
+            Self::Unknown(_) => ReplyCode::CommandInvalid,
+            Self::Undecodable(..) | Self::MalformedUtf8(_) | Self::Table(..) | Self::Truncated => {
+                ReplyCode::FrameError
+            }
         }
     }
 }
@@ -176,7 +187,7 @@ impl Arguments {
 
 impl fmt::Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot decode {}", Numbers(&self.0))
+        write!(f, "cannot decode {}", numbers(&self.0))
     }
 }
 

@@ -13,3 +13,5 @@ mod layout;
 pub mod method;
 pub mod properties;
 pub mod table;
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,9 @@ pub enum TableError {
     /// A value of a type that does not exist.
     #[error("field table has a value of unknown type {0}")]
     UnknownType(u8),
+    /// A float that is infinite or not a number; Erlang has none, and such arguments would not equal themselves.
+    #[error("field table has a float that is not a number")]
+    NotFinite,
     /// Tables and arrays in each other deeper than [`TABLE_DEPTH_MAX`].
     #[error("field table is nested more than {TABLE_DEPTH_MAX} deep")]
     TooDeep,
@@ -80,10 +83,12 @@ pub fn check(input: &[u8]) -> Result<usize, TableError> {
                 continue;
             }
             _ => {
-                at += fixed_bytes(kind).ok_or(TableError::UnknownType(kind))?;
-                if at > end {
-                    return Err(TableError::Truncated);
+                let octets = fixed_bytes(kind).ok_or(TableError::UnknownType(kind))?;
+                let value = within.get(at..at + octets).ok_or(TableError::Truncated)?;
+                if !finite(kind, value) {
+                    return Err(TableError::NotFinite);
                 }
+                at += octets;
                 continue;
             }
         };
@@ -122,6 +127,16 @@ fn fixed_bytes(kind: u8) -> Option<usize> {
         b'D' => Some(5),
         b'l' | b'L' | b'd' | b'T' => Some(8),
         _ => None,
+    }
+}
+
+/// Whether `value`, if `kind` is a float's, is a number.
+fn finite(kind: u8, value: &[u8]) -> bool {
+    // All bits of the exponent mark infinities and what is not a number.
+    match (kind, value) {
+        (b'f', [high, low, ..]) => u16::from_be_bytes([*high, *low]) & 0x7f80 != 0x7f80,
+        (b'd', [high, low, ..]) => u16::from_be_bytes([*high, *low]) & 0x7ff0 != 0x7ff0,
+        _ => true,
     }
 }
 
