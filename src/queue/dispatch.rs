@@ -1,5 +1,7 @@
 //! Assigns ready messages to consumers.
 
+use std::sync::Arc;
+
 use crate::model::Delivery;
 use crate::model::Run;
 use crate::model::outbox::Parcel;
@@ -44,31 +46,24 @@ impl Queue {
             };
             let range = segment.into_delivered(self.id, Some(consumer.id));
             let no_ack = consumer.no_ack;
-            if no_ack {
-                if self.options.durable
-                    && range
-                        .run
-                        .iter()
-                        .any(|message| message.traits().persistent())
-                {
-                    let (first, count) = (range.first, range.run.len() as u64);
-                    records.push(Record::Settle {
-                        queue: self.id,
-                        first,
-                        count,
-                    });
-                }
-            } else {
+            if !no_ack {
                 consumer.unacked += taken;
                 self.unacked += taken;
             }
-            consumer.outbox.push(Parcel::Delivery(Delivery {
-                channel: consumer.channel,
-                consumer: consumer.id,
-                no_ack,
-                range,
-            }));
+            let (outbox, delivery) = (
+                Arc::clone(&consumer.outbox),
+                Delivery {
+                    channel: consumer.channel,
+                    consumer: consumer.id,
+                    no_ack,
+                    range,
+                },
+            );
             self.consumers.rotate();
+            if no_ack {
+                self.settle_record(delivery.range.first, &delivery.range.run, records);
+            }
+            outbox.push(Parcel::Delivery(delivery));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Messages enter the queue.
 
+use std::ops::Range;
+
 use crate::model::Position;
 use crate::model::Run;
 use crate::queue::Queue;
@@ -59,20 +61,23 @@ impl Queue {
 
     /// One record for each stretch of persistent messages.
     fn put_records(&self, first: u64, run: &Run, records: &mut Vec<Record>) {
-        let mut start = None;
-        for index in 0..=run.len() {
-            let persistent = index < run.len() && run.message(index).traits().persistent();
-            match (start, persistent) {
-                (None, true) => start = Some(index),
-                (Some(from), false) => {
-                    records.push(Record::Put {
-                        run: run.slice(from..index),
-                        targets: vec![(self.id, Position(first + from as u64))],
-                    });
-                    start = None;
-                }
-                (None, false) | (Some(_), true) => {}
-            }
-        }
+        records.extend(persistent_stretches(run).map(|stretch| Record::Put {
+            targets: vec![(self.id, Position(first + stretch.start as u64))],
+            run: run.slice(stretch),
+        }));
     }
+}
+
+/// Where the run's persistent messages are: mostly everywhere or nowhere.
+pub(super) fn persistent_stretches(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
+    let persistent = |index: usize| run.message(index).traits().persistent();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = (at..run.len()).find(|index| persistent(*index))?;
+        let end = (start..run.len())
+            .find(|index| !persistent(*index))
+            .unwrap_or(run.len());
+        at = end;
+        Some(start..end)
+    })
 }

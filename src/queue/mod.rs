@@ -31,7 +31,9 @@ pub use arguments::QueueArguments;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Consumer;
 use consumers::Consumers;
+use enqueue::persistent_stretches;
 use ready::Ready;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a queue does with messages, fixed at its declaration.
@@ -196,12 +198,15 @@ impl Queue {
     pub fn purge(&mut self, now: u64, records: &mut Vec<Record>) -> u64 {
         self.expire(now, records);
         let count = self.ready.len();
-        let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+        let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in self.ready.drain() {
-            let end = segment.first + segment.run.len() as u64;
-            match ranges.last_mut() {
-                Some(last) if last.end == segment.first => last.end = end,
-                _ => ranges.push(segment.first..end),
+            for stretch in persistent_stretches(&segment.run) {
+                let stretch =
+                    segment.first + stretch.start as u64..segment.first + stretch.end as u64;
+                match ranges.last_mut() {
+                    Some(last) if last.end == stretch.start => last.end = stretch.end,
+                    _ => ranges.push(stretch),
+                }
             }
         }
         if self.options.durable && !ranges.is_empty() {
@@ -241,14 +246,16 @@ impl Queue {
         self.consumers.iter()
     }
 
+    /// The store must hear of exactly the messages that it was given.
     fn settle_record(&self, first: Position, run: &Run, records: &mut Vec<Record>) {
-        if self.options.durable && run.iter().any(|message| message.traits().persistent()) {
-            records.push(Record::Settle {
-                queue: self.id,
-                first,
-                count: run.len() as u64,
-            });
+        if !self.options.durable {
+            return;
         }
+        records.extend(persistent_stretches(run).map(|stretch| Record::Settle {
+            queue: self.id,
+            first: Position(first.0 + stretch.start as u64),
+            count: stretch.len() as u64,
+        }));
     }
 }
 

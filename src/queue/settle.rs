@@ -8,6 +8,9 @@ use crate::store::Record;
 impl Queue {
     /// The messages are done with (acknowledged, or rejected without a dead-letter exchange).
     pub fn settle(&mut self, ranges: &[Delivered], now: u64, records: &mut Vec<Record>) {
+        if self.deleted {
+            return;
+        }
         for range in ranges {
             self.settle_record(range.first, &range.run, records);
             self.credit(range);
@@ -17,6 +20,9 @@ impl Queue {
 
     /// The messages go back to where they were, marked as redelivered.
     pub fn requeue(&mut self, ranges: Vec<Delivered>, now: u64, records: &mut Vec<Record>) {
+        if self.deleted {
+            return;
+        }
         for range in ranges {
             self.credit(&range);
             self.ready.insert(Segment {
