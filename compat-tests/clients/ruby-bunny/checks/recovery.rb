@@ -17,23 +17,26 @@ Checks.add("connection-recovery") do
   server_named = temporary_queue(channel).bind(exchange, routing_key: "a.#")
   durable = channel.queue(unique("recovery"), durable: true).bind(exchange, routing_key: "a.*")
   inbox = Queue.new
+  seen = {}
   [["server-named", server_named], ["durable", durable]].each do |label, queue|
     queue.subscribe(manual_ack: true) do |delivery, _, body|
-      inbox << [label, body]
+      # An ack that the cut swallowed brings the message again, and then it says so.
+      inbox << [label, body] unless delivery.redelivered? && seen[[label, body]]
+      seen[[label, body]] = true
       channel.ack(delivery.delivery_tag)
     end
   end
 
-  3.times do |round|
+  4.times do |round|
     exchange.publish("round #{round}", routing_key: "a.b")
     expect_same(
       [["durable", "round #{round}"], ["server-named", "round #{round}"]], take(inbox, 2).sort, "round #{round}"
     )
+    break if round == 3
+
     proxy.cut
     take(recovered, 1)
   end
-  exchange.publish("at the end", routing_key: "a.b")
-  expect_same([["durable", "at the end"], ["server-named", "at the end"]], take(inbox, 2).sort, "at the end")
   durable.delete
   connection.close
 ensure
