@@ -54,19 +54,60 @@ enum Holds {
     Values,
 }
 
+/// The tables and arrays that are open around the scanner's place. No more than fits a few cache lines, for messages
+/// with headers pass here.
+struct Open {
+    ends: [u32; TABLE_DEPTH_MAX],
+    entries: u128,
+    depth: usize,
+}
+
+// One bit each in `entries`.
+const _: () = assert!(TABLE_DEPTH_MAX <= 128);
+
+impl Open {
+    const NONE: Open = Open {
+        ends: [0; TABLE_DEPTH_MAX],
+        entries: 0,
+        depth: 0,
+    };
+
+    fn push(&mut self, end: usize, holds: Holds) -> Result<(), TableError> {
+        // The outermost table is never pushed, but counts.
+        if self.depth + 1 == TABLE_DEPTH_MAX {
+            return Err(TableError::TooDeep);
+        }
+        self.ends[self.depth] = end as u32;
+        self.entries = self.entries << 1 | u128::from(holds == Holds::Entries);
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(usize, Holds)> {
+        self.depth = self.depth.checked_sub(1)?;
+        let holds = if self.entries & 1 == 1 {
+            Holds::Entries
+        } else {
+            Holds::Values
+        };
+        self.entries >>= 1;
+        Some((self.ends[self.depth] as usize, holds))
+    }
+}
+
 /// Checks the table, length included, at the front of `input`; gives its size in octets, length included.
 pub fn check(input: &[u8]) -> Result<usize, TableError> {
-    let mut open = [(0usize, Holds::Entries); TABLE_DEPTH_MAX];
-    let mut depth = 0;
+    // Places are kept in 32 bits; no frame is that long.
+    let input = &input[..input.len().min(u32::MAX as usize)];
+    let mut open = Open::NONE;
     let (mut at, mut end) = container(input, 0, input.len())?;
     let mut holds = Holds::Entries;
     loop {
         while at == end {
-            if depth == 0 {
-                return Ok(at);
+            match open.pop() {
+                Some(around) => (end, holds) = around,
+                None => return Ok(at),
             }
-            depth -= 1;
-            (end, holds) = open[depth];
         }
         let within = &input[..end];
         if holds == Holds::Entries {
@@ -92,12 +133,7 @@ pub fn check(input: &[u8]) -> Result<usize, TableError> {
                 continue;
             }
         };
-        // The outermost table counts as the first level.
-        if depth + 1 == TABLE_DEPTH_MAX {
-            return Err(TableError::TooDeep);
-        }
-        open[depth] = (end, holds);
-        depth += 1;
+        open.push(end, holds)?;
         holds = inner;
         (at, end) = container(input, at, end)?;
     }

@@ -150,7 +150,7 @@ fn all_ids() -> impl Iterator<Item = MethodId> {
 fn the_layouts_are_those_of_amq_protocol() {
     for id in all_ids() {
         // Zeros are empty strings and tables, so every method can be parsed from enough of them.
-        let mut payload = vec![0; 64];
+        let mut payload = [0; 64];
         payload[..2].copy_from_slice(&id.class.to_be_bytes());
         payload[2..4].copy_from_slice(&id.method.to_be_bytes());
         let theirs = parse_class(&payload[..])
