@@ -7,5 +7,6 @@ pub mod model;
 pub mod protocol;
 pub mod queue;
 pub mod routing;
+pub mod settings;
 pub mod store;
 pub mod vhost;

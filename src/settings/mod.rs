@@ -1,0 +1,190 @@
+//! Settings: built-in defaults, then the file, the environment and the command line, later ones winning.
+//!
+//! Names are those of RabbitMQ where it has the same setting. Every key is checked before it is used: an unknown one
+//! is an error that names the nearest known key, a wrong value one that names key, value and bound. The values are
+//! plain; what they do is decided by the floors that get them. `conf/leveret.toml` tells every key, and a test keeps
+//! it equal to [`Settings::default`].
+
+mod error;
+mod load;
+mod rules;
+mod secret;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use error::SettingsError;
+pub use secret::Secret;
+pub use sources::Override;
+pub use sources::Sources;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Where all that must survive a restart is kept.
+    pub data_dir: PathBuf,
+    /// Addresses for AMQP. The unspecified IPv6 address stands for all addresses of both families.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for HTTP; none: no HTTP.
+    pub http_listen: Vec<SocketAddr>,
+    /// Heartbeat interval offered to clients, in seconds as on the wire; 0: none.
+    pub heartbeat: u16,
+    /// Largest frame offered to clients, in bytes.
+    pub frame_max: u32,
+    /// Channels offered to a connection; 0: as many as there are numbers.
+    pub channel_max: u16,
+    /// From the accept until `connection.open` is answered.
+    #[serde(with = "millis")]
+    pub handshake_timeout: Duration,
+    /// Largest body of a message, in bytes.
+    pub max_message_size: u64,
+    /// Connections to the node; 0: any number.
+    pub connection_max: u32,
+    /// Consumers on a channel; 0: any number.
+    pub consumer_max_per_channel: u32,
+    /// Users that may only log in from the node's own machine.
+    pub loopback_users: Vec<String>,
+    /// Name of the user made at the first start.
+    pub default_user: String,
+    /// Its password.
+    pub default_pass: Secret,
+    /// The virtual host made at the first start, in which it has every right.
+    pub default_vhost: String,
+    /// `product` in `connection.start`: clients branch on it.
+    pub product: String,
+    /// `version` in `connection.start`: clients branch on it.
+    pub version: String,
+    /// `cluster_name` in `connection.start`; empty only before [`Settings::load`], which puts `rabbit@<host>`.
+    pub cluster_name: String,
+    /// SASL mechanisms offered, in this order.
+    pub auth_mechanisms: Vec<String>,
+    /// Threads that drive connections; 0: see [`Settings::loop_count`].
+    pub loops: usize,
+    /// How long a shutdown waits for connections to end in order.
+    #[serde(with = "millis")]
+    pub shutdown_timeout: Duration,
+    /// Messages on their way to one connection, in bytes; queues hold back beyond it.
+    pub outbox_bytes_max: usize,
+    /// What is logged and how.
+    pub log: LogSettings,
+    /// Bounds of the store's memory.
+    pub store: StoreSettings,
+}
+
+/// `log.*`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogSettings {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// A level, or tracing's filter syntax such as `info,leveret::queue=debug`.
+    pub level: String,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// `store.*`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreSettings {
+    /// Publishers wait while more bytes than this are not on disk yet.
+    pub pending_bytes_max: usize,
+    /// Page cache in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+        Self {
+            data_dir: PathBuf::from("./data"),
+            listen: everywhere(5672),
+            http_listen: everywhere(15672),
+            heartbeat: 60,
+            frame_max: 131_072,
+            channel_max: 2047,
+            handshake_timeout: Duration::from_secs(10),
+            max_message_size: 134_217_728,
+            connection_max: 0,
+            consumer_max_per_channel: 0,
+            loopback_users: vec!["guest".to_owned()],
+            default_user: "guest".to_owned(),
+            default_pass: Secret::new("guest"),
+            default_vhost: "/".to_owned(),
+            product: "RabbitMQ".to_owned(),
+            version: "3.13.7".to_owned(),
+            cluster_name: String::new(),
+            auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
+            loops: 0,
+            shutdown_timeout: Duration::from_secs(10),
+            outbox_bytes_max: 1024 * 1024,
+            log: LogSettings::default(),
+            store: StoreSettings::default(),
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            pending_bytes_max: 64 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// How many threads drive connections on a machine with `cores` cores: one up to 2 cores, then half of them, for
+    /// the store and the kernel want cores of their own.
+    pub fn loop_count(&self, cores: usize) -> usize {
+        match self.loops {
+            0 => (cores / 2).max(1),
+            loops => loops,
+        }
+    }
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u128(value.as_millis())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}

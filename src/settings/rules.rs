@@ -1,0 +1,406 @@
+//! Which keys exist and what each takes.
+//!
+//! One table, [`RULES`]; tests keep it equal to the fields of [`Settings`](super::Settings) and to
+//! `conf/leveret.toml`. A rule turns what was written (a number, or a text from the environment) into the JSON value
+//! that the settings are read from, or says what it wanted instead.
+
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+
+use config::Value;
+use config::ValueKind;
+use tracing_subscriber::EnvFilter;
+
+use crate::model::limits::FRAME_SIZE_MIN;
+use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
+use crate::model::names::NAME_BYTES_MAX;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rule {
+    /// A whole number with inclusive bounds.
+    Number {
+        min: u64,
+        max: u64,
+        /// Empty for counts.
+        unit: &'static str,
+    },
+    /// Text of 1 to so many bytes.
+    Text { bytes_max: usize },
+    /// The same, or nothing.
+    OptionalText { bytes_max: usize },
+    /// Text that no error repeats.
+    Secret,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of these words, at least one.
+    Words(&'static [&'static str]),
+    /// A list of names of 1 to 255 bytes.
+    Names,
+    /// A list of addresses with ports, at least so many.
+    Addresses { min: usize },
+    /// Directives of tracing's filter.
+    Filter,
+}
+
+const fn count(min: u64, max: u64) -> Rule {
+    Rule::Number { min, max, unit: "" }
+}
+
+const fn bytes(min: u64, max: u64) -> Rule {
+    Rule::Number {
+        min,
+        max,
+        unit: "bytes",
+    }
+}
+
+const fn milliseconds(min: u64, max: u64) -> Rule {
+    Rule::Number {
+        min,
+        max,
+        unit: "milliseconds",
+    }
+}
+
+const NAME: Rule = Rule::Text {
+    bytes_max: NAME_BYTES_MAX,
+};
+
+/// All keys.
+pub(super) const RULES: &[(&str, Rule)] = &[
+    ("data_dir", Rule::Text { bytes_max: 4095 }),
+    ("listen", Rule::Addresses { min: 1 }),
+    ("http_listen", Rule::Addresses { min: 0 }),
+    (
+        "heartbeat",
+        Rule::Number {
+            min: 0,
+            max: 65_535,
+            unit: "seconds",
+        },
+    ),
+    (
+        "frame_max",
+        bytes(FRAME_SIZE_MIN as u64, MESSAGE_BYTES_HARD_MAX),
+    ),
+    ("channel_max", count(0, 65_535)),
+    ("handshake_timeout", milliseconds(100, 3_600_000)),
+    ("max_message_size", bytes(1, MESSAGE_BYTES_HARD_MAX)),
+    ("connection_max", count(0, 4_294_967_295)),
+    ("consumer_max_per_channel", count(0, 4_294_967_295)),
+    ("loopback_users", Rule::Names),
+    ("default_user", NAME),
+    ("default_pass", Rule::Secret),
+    ("default_vhost", NAME),
+    ("product", NAME),
+    ("version", NAME),
+    (
+        "cluster_name",
+        Rule::OptionalText {
+            bytes_max: NAME_BYTES_MAX,
+        },
+    ),
+    ("auth_mechanisms", Rule::Words(&["PLAIN", "AMQPLAIN"])),
+    ("loops", count(0, 1024)),
+    ("shutdown_timeout", milliseconds(0, 3_600_000)),
+    ("outbox_bytes_max", bytes(65_536, 1024 * MIB)),
+    ("log.format", Rule::Word(&["auto", "text", "json"])),
+    ("log.level", Rule::Filter),
+    ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
+    ("store.cache_bytes", bytes(MIB, 1024 * 1024 * MIB)),
+];
+
+/// The rule for `key`.
+pub(super) fn rule(key: &str) -> Option<Rule> {
+    let known = RULES.iter().find(|(known, _)| *known == key);
+    known.map(|(_, rule)| *rule)
+}
+
+/// The known key that is most like `key`.
+pub(super) fn nearest(key: &str) -> &'static str {
+    let likeness = |known: &str| {
+        // `level` is as near to `log.level` as a typing mistake, whatever stands before it.
+        let last = known.rsplit('.').next().unwrap_or(known);
+        strsim::jaro_winkler(known, key).max(strsim::jaro_winkler(last, key) - 0.05)
+    };
+    let (nearest, _) = RULES
+        .iter()
+        .max_by(|(left, _), (right, _)| likeness(left).total_cmp(&likeness(right)))
+        .expect("there are keys");
+    nearest
+}
+
+impl Rule {
+    /// The value in its final form; `None` when the key does not take it.
+    pub(super) fn accept(self, value: &Value) -> Option<serde_json::Value> {
+        match self {
+            Self::Number { min, max, .. } => whole_number(value)
+                .filter(|number| (min..=max).contains(number))
+                .map(serde_json::Value::from),
+            Self::Text { bytes_max } => text(value)
+                .filter(|text| (1..=bytes_max).contains(&text.len()))
+                .map(serde_json::Value::from),
+            Self::OptionalText { bytes_max } => text(value)
+                .filter(|text| text.len() <= bytes_max)
+                .map(serde_json::Value::from),
+            Self::Secret => text(value)
+                .filter(|text| !text.is_empty())
+                .map(serde_json::Value::from),
+            Self::Word(words) => text(value)
+                .filter(|text| words.contains(text))
+                .map(serde_json::Value::from),
+            Self::Words(words) => list(value, 1, |item| {
+                text(item)
+                    .filter(|text| words.contains(text))
+                    .map(str::to_owned)
+            }),
+            Self::Names => list(value, 0, |item| {
+                text(item)
+                    .filter(|text| (1..=NAME_BYTES_MAX).contains(&text.len()))
+                    .map(str::to_owned)
+            }),
+            Self::Addresses { min } => list(value, min, address),
+            Self::Filter => text(value)
+                .filter(|text| is_filter(text))
+                .map(serde_json::Value::from),
+        }
+    }
+
+    /// What the key takes, in words that follow `must be`.
+    pub(super) fn expected(self) -> String {
+        match self {
+            Self::Number { min, max, unit } => {
+                let unit = if unit.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({unit})")
+                };
+                format!("a whole number from {min} to {max}{unit}")
+            }
+            Self::Text { bytes_max } => format!("a text of 1 to {bytes_max} bytes"),
+            Self::OptionalText { bytes_max } => format!("a text of up to {bytes_max} bytes"),
+            Self::Secret => "a text that is not empty".to_owned(),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Words(words) => format!("a list of one or more of {}", words.join(", ")),
+            Self::Names => format!("a list of texts of 1 to {NAME_BYTES_MAX} bytes"),
+            Self::Addresses { min: 0 } => "a list of addresses such as 0.0.0.0:5672".to_owned(),
+            Self::Addresses { .. } => {
+                "a list of one or more addresses such as 0.0.0.0:5672".to_owned()
+            }
+            Self::Filter => "a level (off, error, warn, info, debug, trace) or directives such as \
+                 info,leveret::queue=debug"
+                .to_owned(),
+        }
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    if let ValueKind::String(text) = &value.kind {
+        Some(text)
+    } else {
+        None
+    }
+}
+
+fn whole_number(value: &Value) -> Option<u64> {
+    match &value.kind {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::I128(number) => u64::try_from(*number).ok(),
+        ValueKind::U64(number) => Some(*number),
+        ValueKind::U128(number) => u64::try_from(*number).ok(),
+        ValueKind::String(text) => text.trim().parse().ok(),
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::Float(_)
+        | ValueKind::Table(_)
+        | ValueKind::Array(_) => None,
+    }
+}
+
+/// A list, or a text with commas as the environment has it; `none` is the empty list.
+fn list(
+    value: &Value,
+    min: usize,
+    item: impl Fn(&Value) -> Option<String>,
+) -> Option<serde_json::Value> {
+    let from_text: Vec<Value>;
+    let items: &[Value] = match &value.kind {
+        ValueKind::Array(items) => items,
+        ValueKind::String(text) if text.trim() == "none" => &[],
+        ValueKind::String(text) => {
+            from_text = text
+                .split(',')
+                .map(|part| Value::new(None, ValueKind::String(part.trim().to_owned())))
+                .collect();
+            &from_text
+        }
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_)
+        | ValueKind::Table(_) => return None,
+    };
+    if items.len() < min {
+        return None;
+    }
+    items
+        .iter()
+        .map(|value| item(value).map(serde_json::Value::from))
+        .collect()
+}
+
+/// An address with a port, or a port alone for all addresses.
+fn address(value: &Value) -> Option<String> {
+    let address = match text(value).map(str::parse::<SocketAddr>) {
+        Some(Ok(address)) => address,
+        _ => {
+            let port = u16::try_from(whole_number(value)?).ok()?;
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+        }
+    };
+    Some(address.to_string())
+}
+
+/// A bare word that is no level would be read as the name of a module whose lines are the only ones logged; who
+/// writes `warning` does not mean that.
+fn is_filter(text: &str) -> bool {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let plausible = |directive: &str| {
+        directive.contains(['=', '['])
+            || levels
+                .iter()
+                .any(|level| level.eq_ignore_ascii_case(directive))
+    };
+    text.split(',').map(str::trim).all(plausible) && EnvFilter::try_new(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, taken: &[(&str, serde_json::Value)], refused: &[&str]) {
+        let rule = rule(key).expect("a known key");
+        let accept = |text: &str| rule.accept(&Value::new(None, ValueKind::from(text)));
+        for (text, value) in taken {
+            assert_eq!(accept(text).as_ref(), Some(value), "{key} = {text:?}");
+        }
+        for text in refused {
+            assert_eq!(accept(text), None, "{key} = {text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        check(
+            "heartbeat",
+            &[
+                ("0", 0.into()),
+                ("65535", 65_535.into()),
+                (" 30 ", 30.into()),
+            ],
+            &["65536", "-1", "1.5", "60s", "", "true"],
+        );
+        check(
+            "frame_max",
+            &[("4096", 4096.into())],
+            &["4095", "0", "536870913"],
+        );
+        check(
+            "max_message_size",
+            &[("536870912", 536_870_912.into())],
+            &["536870913"],
+        );
+    }
+
+    #[test]
+    fn addresses_are_lists_of_address_and_port() {
+        check(
+            "listen",
+            &[
+                ("127.0.0.1:5672", ["127.0.0.1:5672"].as_slice().into()),
+                ("5672", ["[::]:5672"].as_slice().into()),
+                (
+                    "0.0.0.0:0, [::1]:5673",
+                    ["0.0.0.0:0", "[::1]:5673"].as_slice().into(),
+                ),
+            ],
+            &[
+                "",
+                "none",
+                "localhost",
+                "127.0.0.1",
+                "70000",
+                "1.2.3.4:5672,",
+                "1.2.3.4:70000",
+            ],
+        );
+        check("http_listen", &[("none", serde_json::json!([]))], &[""]);
+    }
+
+    #[test]
+    fn words_and_names_are_checked() {
+        check(
+            "log.format",
+            &[("json", "json".into())],
+            &["JSON", "", "xml"],
+        );
+        check(
+            "auth_mechanisms",
+            &[("AMQPLAIN,PLAIN", ["AMQPLAIN", "PLAIN"].as_slice().into())],
+            &["none", "EXTERNAL", "PLAIN AMQPLAIN"],
+        );
+        check(
+            "loopback_users",
+            &[
+                ("none", serde_json::json!([])),
+                ("a,b", ["a", "b"].as_slice().into()),
+            ],
+            &["a,,b"],
+        );
+        check(
+            "default_user",
+            &[("a", "a".into())],
+            &["", &"u".repeat(256)],
+        );
+    }
+
+    #[test]
+    fn a_log_level_is_no_other_word() {
+        check(
+            "log.level",
+            &[
+                ("info", "info".into()),
+                ("WARN", "WARN".into()),
+                (
+                    "info,leveret::queue=debug",
+                    "info,leveret::queue=debug".into(),
+                ),
+            ],
+            &["warning", "", "info,,", "leveret", "leveret=loud"],
+        );
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_meant() {
+        for (written, meant) in [
+            ("heartbeet", "heartbeat"),
+            ("heart_beat", "heartbeat"),
+            ("listeners", "listen"),
+            ("level", "log.level"),
+            ("log.lvl", "log.level"),
+            ("logs.level", "log.level"),
+            ("cache_bytes", "store.cache_bytes"),
+            ("max_connections", "connection_max"),
+            ("default_password", "default_pass"),
+        ] {
+            assert_eq!(nearest(written), meant, "{written}");
+        }
+    }
+}
