@@ -150,14 +150,22 @@ impl<D: Clone + Eq + Hash> Ledger<D> {
         self.slots.iter().flatten().map(|slot| &slot.binding)
     }
 
-    /// All destinations, each once, in no order.
-    pub(super) fn destinations(&self) -> impl Iterator<Item = &D> {
-        self.chains.keys()
+    /// All destinations, each once and with its bindings, in no order.
+    pub(super) fn destinations(
+        &self,
+    ) -> impl Iterator<Item = (&D, impl Iterator<Item = &Binding<D>>)> {
+        self.chains
+            .iter()
+            .map(|(destination, first)| (destination, self.chain(*first)))
     }
 
     /// The bindings that lead to `destination`, the latest first.
     pub(super) fn of_destination(&self, destination: &D) -> impl Iterator<Item = &Binding<D>> {
-        let mut number = self.chains.get(destination).copied().unwrap_or(NONE);
+        self.chain(self.chains.get(destination).copied().unwrap_or(NONE))
+    }
+
+    fn chain(&self, first: u32) -> impl Iterator<Item = &Binding<D>> {
+        let mut number = first;
         std::iter::from_fn(move || {
             if number == NONE {
                 return None;

@@ -142,12 +142,11 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Index::Fanout(fanout) => fanout.route(out),
             Index::Topic(topic) => topic.route(key, out),
             Index::Headers => {
-                let takes = |destination: &&D| {
-                    self.ledger
-                        .of_destination(destination)
-                        .any(|binding| headers::matches(&binding.arguments, headers))
-                };
-                out.extend(self.ledger.destinations().filter(takes).cloned());
+                for (destination, mut bindings) in self.ledger.destinations() {
+                    if bindings.any(|binding| headers::matches(&binding.arguments, headers)) {
+                        out.push(destination.clone());
+                    }
+                }
             }
         }
     }
