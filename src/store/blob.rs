@@ -180,6 +180,20 @@ mod tests {
         assert_eq!(back, wanted);
     }
 
+    /// Files out there look like this: when it fails, the layout has changed and needs a new version.
+    #[test]
+    fn the_layout_is_version_1() {
+        let key = place_key(QueueId(1), 2);
+        let traits = Traits::new(true, true, false, false, false, 3);
+        let mut builder = RunBuilder::default();
+        builder.push(b"\x01x\x03key", &[1, 2, 3], b"body", traits);
+        let mut wanted = vec![96, 129, 89, 164];
+        wanted.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+        wanted.extend_from_slice(&[6, 0, 3, 3, 3, 0, 0, 0, 4, 0, 0, 0]);
+        wanted.extend_from_slice(b"\x01x\x03key\x01\x02\x03body");
+        assert_eq!(blob_of(&key, &builder.finish()), wanted);
+    }
+
     #[test]
     fn each_damaged_octet_and_each_cut_is_found() {
         let key = place_key(QueueId(1), 2);

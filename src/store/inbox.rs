@@ -100,7 +100,7 @@ impl Inbox {
         if !matches!(state.phase, Phase::Open) {
             return NEVER;
         }
-        if state.records.is_empty() {
+        if state.records.capacity() == 0 {
             state.records = records;
         } else {
             state.records.extend(records);

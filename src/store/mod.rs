@@ -167,7 +167,7 @@ impl Store {
         self.inbox.notify(lsn, waiter);
     }
 
-    /// Blocks until `lsn` is durable. For start-up and tools, never from an event loop.
+    /// Blocks until `lsn`, which [`Store::append`] returned, is durable. For start-up and tools, never from an event loop.
     pub fn wait(&self, lsn: Lsn) -> Result<(), StoreError> {
         self.inbox.wait(lsn)
     }

@@ -113,6 +113,17 @@ mod tests {
         assert_eq!(place(&keys[2]), (QueueId(1), Position(256)));
     }
 
+    /// Files out there look like this: when it fails, the layout has changed and needs a new [`FORMAT`].
+    #[test]
+    fn the_layout_is_format_1() {
+        let key = place_key(QueueId(0x0102), 0x0304);
+        assert_eq!(key, [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]);
+        let row = [50, 192, 201, 182, 9, 0, 0, 0, 0b1010, 1];
+        assert_eq!(extent_row(&key, 9, &[0b1010, 1]), row);
+        assert_eq!(definition_key(3, b"q"), [3, b'q']);
+        assert_eq!(FORMAT, 1);
+    }
+
     #[test]
     fn an_extent_row_comes_back_and_a_damaged_one_does_not() {
         let key = place_key(QueueId(7), 9);

@@ -1,7 +1,12 @@
 //! Tests of the store through its public interface, on real files and on a simulated disk.
 
+mod crash;
+mod disk;
 mod faults;
 mod files;
+mod history;
+mod property;
+mod waiting;
 
 use crate::model::ExchangeName;
 use crate::model::MessageRef;

@@ -1,0 +1,63 @@
+//! Any history, closed or killed and opened again anywhere: the store holds what the model says.
+
+use proptest::prelude::*;
+
+use super::disk::Disk;
+use super::history::Broker;
+use super::history::Content;
+use super::history::Model;
+use super::history::Step;
+use super::history::steps;
+use crate::store::Store;
+use crate::store::StoreOptions;
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Close,
+    Drop,
+    Kill,
+}
+
+fn histories() -> impl Strategy<Value = Vec<(Vec<Step>, End)>> {
+    let end = prop_oneof![Just(End::Close), Just(End::Drop), Just(End::Kill)];
+    prop::collection::vec((steps(0..25), end), 1..5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_store_opened_again_holds_what_the_model_says(history in histories()) {
+        let mut disk = Disk::default();
+        let (mut broker, mut model) = (Broker::new(), Model::default());
+        let mut clean = true;
+        for (steps, end) in history {
+            let (store, recovered) = Store::open_with(disk.clone(), StoreOptions::default()).unwrap();
+            prop_assert_eq!(recovered.clean, clean);
+            let content = Content::of(&store, &recovered);
+            prop_assert_eq!(content.difference(&model), None);
+            let mut last = crate::model::Lsn::NONE;
+            for (batch, wait) in steps.iter().filter_map(|step| broker.step(step)) {
+                batch.iter().for_each(|record| model.apply(record));
+                let lsn = store.append(batch);
+                last = last.max(lsn);
+                if wait {
+                    store.wait(lsn).unwrap();
+                    prop_assert!(store.durable() >= lsn);
+                }
+            }
+            match end {
+                End::Close => store.close().unwrap(),
+                End::Drop => drop(store),
+                End::Kill => {
+                    store.wait(last).unwrap();
+                    disk = disk.after_kill();
+                }
+            }
+            clean = matches!(end, End::Close);
+        }
+        let (store, recovered) = Store::open_with(disk, StoreOptions::default()).unwrap();
+        let content = Content::of(&store, &recovered);
+        prop_assert_eq!(content.difference(&model), None);
+    }
+}
