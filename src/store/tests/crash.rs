@@ -132,3 +132,17 @@ fn an_error_of_any_write_or_sync_loses_nothing_durable() {
         }
     }
 }
+
+#[test]
+fn a_killed_store_opens_without_a_repair_of_the_whole_file() {
+    let disk = Disk::default();
+    let (store, _) = Store::open_with(disk.clone(), StoreOptions::default()).expect("opens");
+    for first in [1, 3] {
+        commit(&store, vec![put(1, first, &["a", "b"])]);
+        let mut builder = redb::Database::builder();
+        builder.set_repair_callback(|repair| repair.abort());
+        builder
+            .create_with_backend(disk.after_kill())
+            .unwrap_or_else(|error| panic!("after the put at {first}: {error}"));
+    }
+}
