@@ -1,0 +1,219 @@
+//! What the channels gather during one read and the host gets at its end: messages in one chunk, settles in one call.
+//!
+//! Order: a channel's messages stay in the order sent, and come before its settles. A reject or a requeue may move
+//! messages to where publishes go, so these two never wait together. Whoever acts on a method that could observe
+//! either calls [`Connection::flush`] first.
+
+use std::ops::Range;
+
+use crate::connection::Connection;
+use crate::connection::channel::Complete;
+use crate::connection::host::Publish;
+use crate::connection::host::Settle;
+use crate::connection::turn::Turn;
+use crate::model::AmqpError;
+use crate::model::ChannelId;
+use crate::model::DeliveryTag;
+use crate::model::Run;
+use crate::model::RunBuilder;
+use crate::model::message::Traits;
+use crate::protocol::method::MethodId;
+
+/// Messages of this size that came in pieces keep the buffer they were put together in.
+const OWN_BUFFER_BYTES_MIN: usize = 16 * 1024;
+
+/// `basic.publish`, for the ids in close.
+pub(super) const PUBLISH: MethodId = MethodId {
+    class: 60,
+    method: 40,
+};
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(super) struct Batch {
+    builder: RunBuilder,
+    publishes: Vec<Pending>,
+    /// Channels with settles to hand over.
+    settling: Vec<ChannelId>,
+    /// Some of these settles are not plain acks.
+    moving: bool,
+    /// Channels that published and want confirms.
+    confirming: Vec<ChannelId>,
+}
+
+/// Consecutive messages of one channel with one route.
+struct Pending {
+    channel: ChannelId,
+    mandatory: bool,
+    messages: Messages,
+}
+
+enum Messages {
+    /// These of the builder's.
+    Gathered(Range<usize>),
+    /// A message that came in pieces.
+    Own(Run),
+}
+
+impl Batch {
+    fn add(
+        &mut self,
+        channel: ChannelId,
+        mandatory: bool,
+        route: &[u8],
+        header: &[u8],
+        body: &[u8],
+        traits: Traits,
+    ) {
+        let index = self.builder.len();
+        let same_route = self.builder.last_route() == Some(route);
+        self.builder.push(route, header, body, traits);
+        match self.publishes.last_mut() {
+            Some(Pending {
+                channel: last,
+                mandatory: last_mandatory,
+                messages: Messages::Gathered(range),
+            }) if same_route && *last == channel && *last_mandatory == mandatory => {
+                range.end = index + 1;
+            }
+            _ => self.publishes.push(Pending {
+                channel,
+                mandatory,
+                messages: Messages::Gathered(index..index + 1),
+            }),
+        }
+    }
+}
+
+impl Connection {
+    /// A message whose frames came together.
+    pub(super) fn gather(
+        &mut self,
+        channel: ChannelId,
+        mandatory: bool,
+        route: &[u8],
+        content: (&[u8], &[u8], Traits),
+        turn: &mut Turn<'_>,
+    ) {
+        if self.batch.moving {
+            self.flush_settles(turn);
+        }
+        let (header, body, traits) = content;
+        self.batch
+            .add(channel, mandatory, route, header, body, traits);
+    }
+
+    /// A message that came in pieces.
+    pub(super) fn gather_complete(
+        &mut self,
+        channel: ChannelId,
+        message: Complete,
+        turn: &mut Turn<'_>,
+    ) {
+        if message.held_bytes() < OWN_BUFFER_BYTES_MIN {
+            let (route, header, body, traits) = message.parts();
+            let content = (header, body, traits);
+            return self.gather(channel, message.mandatory, route, content, turn);
+        }
+        if self.batch.moving {
+            self.flush_settles(turn);
+        }
+        self.batch.publishes.push(Pending {
+            channel,
+            mandatory: message.mandatory,
+            messages: Messages::Own(message.into_run()),
+        });
+    }
+
+    /// `basic.ack`, `basic.nack` and `basic.reject` on an open channel.
+    pub(super) fn gather_settle(
+        &mut self,
+        id: ChannelId,
+        tag: DeliveryTag,
+        multiple: bool,
+        settle: Settle,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), AmqpError> {
+        let transactional = self
+            .channels
+            .get(&id)
+            .is_some_and(|channel| channel.is_transactional());
+        if transactional || settle != Settle::Ack {
+            self.flush_publishes(turn);
+        }
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Ok(());
+        };
+        // A publish before it may just have closed the channel.
+        if channel.is_closing() {
+            return Ok(());
+        }
+        channel.settle(tag, multiple, settle)?;
+        if !channel.is_transactional() {
+            self.batch.moving |= settle != Settle::Ack;
+            if !std::mem::replace(&mut channel.listed_for_settles, true) {
+                self.batch.settling.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands everything gathered to the host.
+    pub(super) fn flush(&mut self, turn: &mut Turn<'_>) {
+        self.flush_publishes(turn);
+        self.flush_settles(turn);
+    }
+
+    fn flush_settles(&mut self, turn: &mut Turn<'_>) {
+        self.batch.moving = false;
+        for id in self.batch.settling.drain(..) {
+            if let Some(channel) = self.channels.get_mut(&id) {
+                channel.listed_for_settles = false;
+                channel.hand_over_settles(turn.host);
+            }
+        }
+    }
+
+    fn flush_publishes(&mut self, turn: &mut Turn<'_>) {
+        if self.batch.publishes.is_empty() {
+            return;
+        }
+        let mut publishes = std::mem::take(&mut self.batch.publishes);
+        let gathered = (!self.batch.builder.is_empty()).then(|| self.batch.builder.finish());
+        for pending in publishes.drain(..) {
+            let run = match (pending.messages, &gathered) {
+                (Messages::Own(run), _) => run,
+                (Messages::Gathered(range), Some(gathered)) => gathered.slice(range),
+                (Messages::Gathered(_), None) => continue,
+            };
+            // The channel, or all of them, may have been closed by a publish before.
+            let Some(channel) = self.channels.get_mut(&pending.channel) else {
+                continue;
+            };
+            if channel.is_closing() {
+                continue;
+            }
+            let publish = Publish {
+                run,
+                mandatory: pending.mandatory,
+            };
+            let outcome = channel.publish(publish, &mut turn.on_channel(&mut self.shared));
+            if channel.confirms() && !std::mem::replace(&mut channel.listed_for_confirms, true) {
+                self.batch.confirming.push(pending.channel);
+            }
+            if let Err(error) = outcome {
+                self.fail_channel(pending.channel, error, PUBLISH, turn);
+            }
+        }
+        // Keeps its room for the next read.
+        self.batch.publishes = publishes;
+        for id in std::mem::take(&mut self.batch.confirming) {
+            if let Some(channel) = self.channels.get_mut(&id) {
+                channel.listed_for_confirms = false;
+                if channel.send_confirms(self.shared.durable, turn.out).is_some() {
+                    self.unconfirmed.insert(id);
+                }
+            }
+        }
+    }
+}

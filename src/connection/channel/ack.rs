@@ -1,0 +1,329 @@
+//! Deliveries that wait for their acknowledgement, by delivery tag.
+//!
+//! Pure bookkeeping: ranges go in with their first tag and come out once, whole or in parts; what becomes of them is for
+//! others. Consecutive tags of one run are one entry, so that a prefix is settled without looking at each message.
+
+use std::collections::BTreeMap;
+
+use crate::model::Delivered;
+use crate::model::DeliveryTag;
+
+/// The tag is not among the outstanding ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnknownTag;
+
+/// Deliveries of one channel.
+#[derive(Debug, Default)]
+pub(super) struct Unacked {
+    // Keyed by the last tag: settling from the front, the common case, then leaves the key alone.
+    ranges: BTreeMap<u64, Tracked>,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    first: u64,
+    range: Delivered,
+}
+
+impl Unacked {
+    /// Tracks `range`, whose first message was delivered as `first`.
+    ///
+    /// Tags grow from push to push; see [`Unacked::put_back`] for old ones.
+    pub(super) fn push(&mut self, first: DeliveryTag, range: Delivered) {
+        let last = first.0 + range.run.len() as u64 - 1;
+        let mut tracked = Tracked {
+            first: first.0,
+            range,
+        };
+        if let Some(before) = self.ranges.last_entry()
+            && before.key() + 1 == first.0
+        {
+            let before_last = *before.key();
+            let mut joined = before.remove();
+            match join(&mut joined.range, tracked.range) {
+                Ok(()) => tracked = joined,
+                Err(range) => {
+                    tracked.range = range;
+                    self.ranges.insert(before_last, joined);
+                }
+            }
+        }
+        self.ranges.insert(last, tracked);
+    }
+
+    /// Tracks again what [`Unacked::take`] gave.
+    pub(super) fn put_back(&mut self, first: DeliveryTag, range: Delivered) {
+        let last = first.0 + range.run.len() as u64 - 1;
+        let first = first.0;
+        self.ranges.insert(last, Tracked { first, range });
+    }
+
+    /// Takes out the delivery `tag`, and with `multiple` all before it; tag 0 with `multiple` is all there are.
+    ///
+    /// `taken` gets each range with its first tag, in order. On error nothing is taken.
+    pub(super) fn take(
+        &mut self,
+        tag: DeliveryTag,
+        multiple: bool,
+        mut taken: impl FnMut(DeliveryTag, Delivered),
+    ) -> Result<(), UnknownTag> {
+        if multiple && tag.0 == 0 {
+            for tracked in std::mem::take(&mut self.ranges).into_values() {
+                taken(DeliveryTag(tracked.first), tracked.range);
+            }
+            return Ok(());
+        }
+        let (&last, tracked) = self.ranges.range(tag.0..).next().ok_or(UnknownTag)?;
+        if tag.0 < tracked.first {
+            return Err(UnknownTag);
+        }
+        if multiple {
+            while let Some(before) = self.ranges.first_entry()
+                && *before.key() < last
+            {
+                let before = before.remove();
+                taken(DeliveryTag(before.first), before.range);
+            }
+        }
+        let (first, range) = self.cut_out(last, tag.0, multiple).ok_or(UnknownTag)?;
+        taken(DeliveryTag(first), range);
+        Ok(())
+    }
+
+    /// Takes everything, in tag order.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Delivered> + use<> {
+        std::mem::take(&mut self.ranges)
+            .into_values()
+            .map(|tracked| tracked.range)
+    }
+
+    /// Takes `tag`, or with `prefix` all up to it, out of the entry whose last tag is `last`.
+    fn cut_out(&mut self, last: u64, tag: u64, prefix: bool) -> Option<(u64, Delivered)> {
+        let tracked = self.ranges.get_mut(&last)?;
+        let first = tracked.first;
+        let mut rest_before = None;
+        if !prefix && first < tag {
+            rest_before = Some(tracked.range.take_front((tag - first) as usize));
+            tracked.first = tag;
+        }
+        let cut_first = tracked.first;
+        let cut = if tag == last {
+            self.ranges.remove(&last)?.range
+        } else {
+            tracked.first = tag + 1;
+            tracked.range.take_front((tag + 1 - cut_first) as usize)
+        };
+        if let Some(range) = rest_before {
+            self.ranges.insert(tag - 1, Tracked { first, range });
+        }
+        Some((cut_first, cut))
+    }
+}
+
+/// Appends `next` to `range` when it continues it in every respect; else gives it back.
+pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Delivered> {
+    let continues = range.queue == next.queue
+        && range.consumer == next.consumer
+        && range.first.0 + range.run.len() as u64 == next.first.0
+        && range.redelivered == next.redelivered
+        && range.returns == next.returns
+        && range.expires_at == next.expires_at;
+    if !continues {
+        return Err(next);
+    }
+    let Delivered {
+        queue,
+        consumer,
+        first,
+        run,
+        redelivered,
+        returns,
+        expires_at,
+    } = next;
+    range.run.try_join(run).map_err(|run| Delivered {
+        queue,
+        consumer,
+        first,
+        run,
+        redelivered,
+        returns,
+        expires_at,
+    })
+}
+
+/// Appends `next` to the last of `ranges`, or as one of its own.
+pub(super) fn append(ranges: &mut Vec<Delivered>, next: Delivered) {
+    match ranges.last_mut() {
+        Some(last) => {
+            if let Err(next) = join(last, next) {
+                ranges.push(next);
+            }
+        }
+        None => ranges.push(next),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::ConsumerId;
+    use crate::model::ExchangeName;
+    use crate::model::Position;
+    use crate::model::QueueId;
+    use crate::model::Run;
+    use crate::model::RunBuilder;
+    use crate::model::message;
+    use crate::model::message::Traits;
+
+    /// A run whose bodies are the tags they will get, so that what comes out can be named.
+    fn run_of(first: u64, count: u64) -> Run {
+        let mut builder = RunBuilder::default();
+        let route = message::route(&ExchangeName::known(""), "q");
+        for tag in first..first + count {
+            builder.push(&route, &[0, 0], &tag.to_be_bytes(), Traits::default());
+        }
+        builder.finish()
+    }
+
+    fn delivered(first: u64, run: Run) -> Delivered {
+        Delivered {
+            queue: QueueId(1),
+            consumer: Some(ConsumerId(1)),
+            first: Position(first),
+            run,
+            redelivered: false,
+            returns: 0,
+            expires_at: None,
+        }
+    }
+
+    fn tags(range: &Delivered) -> Vec<u64> {
+        let body = |message: crate::model::MessageRef<'_>| {
+            u64::from_be_bytes(message.body().try_into().unwrap())
+        };
+        range.run.iter().map(body).collect()
+    }
+
+    fn take(unacked: &mut Unacked, tag: u64, multiple: bool) -> Result<Vec<u64>, UnknownTag> {
+        let mut taken = Vec::new();
+        unacked.take(DeliveryTag(tag), multiple, |first, range| {
+            let tags = tags(&range);
+            assert_eq!(tags[0], first.0, "a range comes out under its first tag");
+            assert_eq!(range.first, Position(first.0), "positions follow the split");
+            taken.extend(tags);
+        })?;
+        Ok(taken)
+    }
+
+    fn three_and_three() -> Unacked {
+        let mut unacked = Unacked::default();
+        unacked.push(DeliveryTag(1), delivered(1, run_of(1, 3)));
+        unacked.push(DeliveryTag(4), delivered(4, run_of(4, 3)));
+        unacked
+    }
+
+    #[test]
+    fn a_single_ack_splits_a_range_in_the_middle() {
+        let mut unacked = three_and_three();
+        assert_eq!(take(&mut unacked, 2, false), Ok(vec![2]));
+        assert_eq!(take(&mut unacked, 2, false), Err(UnknownTag));
+        assert_eq!(take(&mut unacked, 0, true), Ok(vec![1, 3, 4, 5, 6]));
+    }
+
+    #[test]
+    fn multiple_takes_all_before() {
+        let mut unacked = three_and_three();
+        assert_eq!(take(&mut unacked, 5, true), Ok(vec![1, 2, 3, 4, 5]));
+        assert_eq!(take(&mut unacked, 5, true), Err(UnknownTag));
+        assert_eq!(take(&mut unacked, 6, true), Ok(vec![6]));
+    }
+
+    #[test]
+    fn an_unknown_tag_takes_nothing() {
+        let mut unacked = three_and_three();
+        assert_eq!(take(&mut unacked, 0, false), Err(UnknownTag));
+        assert_eq!(take(&mut unacked, 7, true), Err(UnknownTag));
+        assert_eq!(take(&mut unacked, 7, false), Err(UnknownTag));
+        assert_eq!(take(&mut unacked, 0, true).unwrap().len(), 6);
+        assert_eq!(take(&mut unacked, 0, true), Ok(vec![]), "none is no error");
+    }
+
+    #[test]
+    fn deliveries_one_by_one_of_one_run_are_one_entry() {
+        let mut unacked = Unacked::default();
+        let mut run = run_of(1, 10);
+        for tag in 1..=10 {
+            unacked.push(DeliveryTag(tag), delivered(tag, run.take_front(1)));
+        }
+        assert_eq!(unacked.ranges.len(), 1);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Deliver { count: u64, skip: u64 },
+        Take { tag: u64, multiple: bool, put_back: bool },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1..6u64, 0..2u64).prop_map(|(count, skip)| Step::Deliver { count, skip }),
+            (0..60u64, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+                |(tag, multiple, put_back)| Step::Take {
+                    tag,
+                    multiple,
+                    put_back
+                }
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_set_of_tags(steps in prop::collection::vec(step(), 1..60)) {
+            let mut unacked = Unacked::default();
+            let mut naive = BTreeSet::new();
+            let mut next = 1;
+            for step in steps {
+                match step {
+                    Step::Deliver { count, skip } => {
+                        // No-ack deliveries use tags up.
+                        next += skip;
+                        unacked.push(DeliveryTag(next), delivered(next, run_of(next, count)));
+                        naive.extend(next..next + count);
+                        next += count;
+                    }
+                    Step::Take { tag, multiple, put_back } => {
+                        let expected: Option<Vec<u64>> = match (tag, multiple) {
+                            (0, true) => Some(naive.iter().copied().collect()),
+                            _ if !naive.contains(&tag) => None,
+                            (_, true) => Some(naive.range(..=tag).copied().collect()),
+                            (_, false) => Some(vec![tag]),
+                        };
+                        let mut ranges = Vec::new();
+                        let outcome = unacked.take(DeliveryTag(tag), multiple, |first, range| {
+                            ranges.push((first, range));
+                        });
+                        let taken: Vec<u64> =
+                            ranges.iter().flat_map(|(_, range)| tags(range)).collect();
+                        prop_assert_eq!(outcome.ok().map(|()| taken.clone()), expected);
+                        for (first, range) in ranges {
+                            if put_back {
+                                unacked.put_back(first, range);
+                            } else {
+                                for tag in tags(&range) {
+                                    naive.remove(&tag);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            let left: Vec<u64> = unacked.take_all().flat_map(|range| tags(&range)).collect();
+            prop_assert_eq!(left, naive.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

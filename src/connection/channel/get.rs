@@ -1,0 +1,40 @@
+//! `basic.get`: one message, now or not at all.
+
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic;
+
+use crate::connection::channel::Channel;
+use crate::connection::channel::declare::count;
+use crate::connection::turn::ChannelTurn;
+use crate::model::AmqpError;
+use crate::protocol::encode;
+
+impl Channel {
+    pub(super) fn get(
+        &mut self,
+        get: &basic::Get,
+        turn: &mut ChannelTurn<'_>,
+    ) -> Result<(), AmqpError> {
+        let queue = self.queue_or_last(get.queue.as_str())?;
+        let Some(got) = turn.host.get(self.id, &queue, get.no_ack)? else {
+            let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+            turn.reply(self.id, &AMQPClass::Basic(empty));
+            return Ok(());
+        };
+        // No-ack deliveries use tags up as well.
+        let tag = self.allot_tags(1);
+        encode::get_ok(
+            turn.out,
+            self.id,
+            tag,
+            got.range.redelivered,
+            count(got.message_count),
+            got.range.run.first(),
+            turn.shared.frame_max,
+        );
+        if !get.no_ack {
+            self.unacked.push(tag, got.range);
+        }
+        Ok(())
+    }
+}

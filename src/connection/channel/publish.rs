@@ -1,0 +1,87 @@
+//! `basic.publish`: what becomes of complete messages.
+
+use crate::connection::channel::Channel;
+use crate::connection::channel::Mode;
+use crate::connection::host::Publish;
+use crate::connection::host::Published;
+use crate::connection::turn::ChannelTurn;
+use crate::model::AmqpError;
+use crate::model::ChannelId;
+use crate::model::Lsn;
+use crate::model::ReplyCode;
+use crate::model::Run;
+use crate::protocol::encode;
+
+impl Channel {
+    /// Hands messages to the host, or keeps them for the transaction. Returns go out here; confirms with
+    /// [`Channel::send_confirms`].
+    pub(in crate::connection) fn publish(
+        &mut self,
+        publish: Publish,
+        turn: &mut ChannelTurn<'_>,
+    ) -> Result<(), AmqpError> {
+        if let Mode::Tx(transaction) = &mut self.mode {
+            turn.host.check_publish(self.id, &publish)?;
+            let bytes_max = turn.shared.options.transaction_bytes_max;
+            return transaction.publish(publish, bytes_max);
+        }
+        let count = publish.run.len();
+        let returnable = publish.mandatory.then(|| publish.run.clone());
+        let published = turn.host.publish(self.id, publish)?;
+        if let Some(run) = returnable {
+            let frame_max = turn.shared.frame_max;
+            send_returns(&run, &published, self.id, frame_max, turn.out);
+        }
+        if let Mode::Confirm(confirms) = &mut self.mode {
+            confirms.record(count, published.commit, &published.refused);
+        }
+        Ok(())
+    }
+
+    /// Confirms what is durable; returns what the rest waits for.
+    pub(in crate::connection) fn send_confirms(
+        &mut self,
+        durable: Lsn,
+        out: &mut Vec<u8>,
+    ) -> Option<Lsn> {
+        let Mode::Confirm(confirms) = &mut self.mode else {
+            return None;
+        };
+        confirms.send(self.id, durable, out);
+        confirms.awaits()
+    }
+
+    /// What the first unconfirmed publish waits for.
+    pub(in crate::connection) fn awaits(&self) -> Option<Lsn> {
+        match &self.mode {
+            Mode::Confirm(confirms) => confirms.awaits(),
+            Mode::Plain | Mode::Tx(_) => None,
+        }
+    }
+
+    /// Whether its publishes are confirmed.
+    pub(in crate::connection) fn confirms(&self) -> bool {
+        matches!(self.mode, Mode::Confirm(_))
+    }
+}
+
+/// `basic.return` for each message of `run` that no queue took.
+pub(super) fn send_returns(
+    run: &Run,
+    published: &Published,
+    channel: ChannelId,
+    frame_max: u32,
+    out: &mut Vec<u8>,
+) {
+    for index in published.unrouted.iter().cloned().flatten() {
+        let message = run.message(index);
+        encode::basic_return(
+            out,
+            channel,
+            ReplyCode::NoRoute,
+            ReplyCode::NoRoute.name(),
+            message,
+            frame_max,
+        );
+    }
+}

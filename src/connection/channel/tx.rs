@@ -1,0 +1,132 @@
+//! `tx.commit` and `tx.rollback`: publishes and settles wait here until one of them comes.
+
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::tx;
+
+use crate::connection::channel::Channel;
+use crate::connection::channel::Mode;
+use crate::connection::channel::publish::send_returns;
+use crate::connection::host::Publish;
+use crate::connection::host::Settle;
+use crate::connection::host::TxStep;
+use crate::connection::turn::ChannelTurn;
+use crate::model::AmqpError;
+use crate::model::Delivered;
+use crate::model::DeliveryTag;
+use crate::model::Lsn;
+use crate::protocol::encode;
+
+/// What a buffered publish costs beside its messages' bytes.
+const PUBLISH_OVERHEAD_BYTES: u64 = 128;
+
+#[derive(Debug)]
+enum Step {
+    Publish(Publish),
+    /// With the tags, under which a rollback puts them back.
+    Settle(Settle, Vec<(DeliveryTag, Delivered)>),
+}
+
+/// What came since the last commit or rollback.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    steps: Vec<Step>,
+    published_bytes: u64,
+}
+
+impl Transaction {
+    /// Buffers a publish, unless that made the transaction larger than `bytes_max`.
+    pub(super) fn publish(&mut self, publish: Publish, bytes_max: u64) -> Result<(), AmqpError> {
+        let bytes = publish.run.held_bytes() as u64 + PUBLISH_OVERHEAD_BYTES;
+        if self.published_bytes + bytes > bytes_max {
+            let text = format!("transaction is larger than the configured maximum of {bytes_max}");
+            return Err(AmqpError::precondition_failed(text));
+        }
+        self.published_bytes += bytes;
+        self.steps.push(Step::Publish(publish));
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, settle: Settle, ranges: Vec<(DeliveryTag, Delivered)>) {
+        match self.steps.last_mut() {
+            Some(Step::Settle(last, known)) if *last == settle => known.extend(ranges),
+            _ if ranges.is_empty() => {}
+            _ => self.steps.push(Step::Settle(settle, ranges)),
+        }
+    }
+
+    /// Forgets the publishes; the deliveries are unacknowledged again.
+    pub(super) fn roll_back(&mut self) -> impl Iterator<Item = (DeliveryTag, Delivered)> + use<> {
+        let transaction = std::mem::take(self);
+        transaction
+            .steps
+            .into_iter()
+            .flat_map(|step| match step {
+                Step::Publish(_) => Vec::new(),
+                Step::Settle(_, ranges) => ranges,
+            })
+    }
+
+    /// The steps as the host takes them, for it may refuse.
+    fn to_steps(&self) -> Vec<TxStep> {
+        let step = |step: &Step| match step {
+            Step::Publish(publish) => TxStep::Publish(publish.clone()),
+            Step::Settle(settle, ranges) => {
+                TxStep::Settle(*settle, ranges.iter().map(|(_, range)| range.clone()).collect())
+            }
+        };
+        self.steps.iter().map(step).collect()
+    }
+
+    fn publishes(&self) -> impl Iterator<Item = &Publish> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Publish(publish) => Some(publish),
+            Step::Settle(..) => None,
+        })
+    }
+}
+
+impl Channel {
+    pub(super) fn commit(&mut self, turn: &mut ChannelTurn<'_>) -> Result<(), AmqpError> {
+        let Mode::Tx(transaction) = &mut self.mode else {
+            return Err(not_transactional());
+        };
+        // On error the transaction stays as it is and ends with the channel, which returns its deliveries.
+        let published = turn.host.commit(self.id, transaction.to_steps())?;
+        let transaction = std::mem::take(transaction);
+        let mut frames = Vec::new();
+        for (publish, published) in transaction.publishes().zip(&published) {
+            let frame_max = turn.shared.frame_max;
+            send_returns(&publish.run, published, self.id, frame_max, &mut frames);
+        }
+        if published.iter().any(|published| !published.refused.is_empty()) {
+            turn.out.append(&mut frames);
+            return Err(AmqpError::precondition_failed("partial tx completion"));
+        }
+        let ok = tx::AMQPMethod::CommitOk(tx::CommitOk {});
+        encode::method(&mut frames, self.id, &AMQPClass::Tx(ok));
+        let commit = published.iter().map(|published| published.commit).max();
+        let commit = commit.unwrap_or(Lsn::NONE);
+        if turn.shared.is_durable(commit) {
+            turn.out.append(&mut frames);
+        } else {
+            turn.shared.hold_back(commit, frames);
+        }
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self, turn: &mut ChannelTurn<'_>) -> Result<(), AmqpError> {
+        let Mode::Tx(transaction) = &mut self.mode else {
+            return Err(not_transactional());
+        };
+        for (first, range) in transaction.roll_back() {
+            self.unacked.put_back(first, range);
+        }
+        let ok = tx::AMQPMethod::RollbackOk(tx::RollbackOk {});
+        turn.reply(self.id, &AMQPClass::Tx(ok));
+        Ok(())
+    }
+}
+
+fn not_transactional() -> AmqpError {
+    AmqpError::precondition_failed("channel is not transactional")
+}

@@ -1,0 +1,434 @@
+//! Frames in: each is judged by where the connection and its channel stand, and handed to whom it concerns.
+
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::channel;
+use amq_protocol::protocol::connection;
+
+use crate::connection::Connection;
+use crate::connection::Phase;
+use crate::connection::batch::PUBLISH;
+use crate::connection::channel::Assembly;
+use crate::connection::channel::Channel;
+use crate::connection::channel::ContentFault;
+use crate::connection::channel::whole_content;
+use crate::connection::close::SILENT_PAUSE;
+use crate::connection::close::send_channel_close_ok;
+use crate::connection::handshake::send;
+use crate::connection::host::Settle;
+use crate::connection::reply_text::NO_METHOD;
+use crate::connection::turn::Turn;
+use crate::model::AmqpError;
+use crate::model::ChannelId;
+use crate::model::ReplyCode;
+use crate::protocol::encode;
+use crate::protocol::envelope::Cut;
+use crate::protocol::envelope::FRAME_HEARTBEAT;
+use crate::protocol::envelope::FRAME_METHOD;
+use crate::protocol::envelope::Frame;
+use crate::protocol::envelope::cut;
+use crate::protocol::method::Method;
+use crate::protocol::method::MethodError;
+use crate::protocol::method::MethodId;
+use crate::protocol::method::Publish;
+use crate::protocol::method::method_id;
+use crate::protocol::method::parse_method;
+
+const CHANNEL_OPEN: MethodId = MethodId {
+    class: 20,
+    method: 10,
+};
+const CHANNEL_CLOSE: MethodId = MethodId {
+    class: 20,
+    method: 40,
+};
+const CHANNEL_CLOSE_OK: MethodId = MethodId {
+    class: 20,
+    method: 41,
+};
+
+impl Connection {
+    /// Takes what `input` begins with; 0 when that is incomplete or must wait.
+    pub(super) fn step(&mut self, input: &[u8], turn: &mut Turn<'_>) -> usize {
+        match self.phase {
+            Phase::Header => return self.receive_header(input, turn),
+            Phase::Finished { .. } => return input.len(),
+            Phase::Starting
+            | Phase::Tuning
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Closing { .. }
+            | Phase::PeerClosing => {}
+        }
+        match cut(input, self.shared.frame_max) {
+            Ok(Cut::Frame { frame, consumed }) => {
+                self.frame(&frame, consumed, &input[consumed..], turn)
+            }
+            Ok(Cut::Incomplete { needed }) => {
+                self.needed = needed;
+                0
+            }
+            Err(error) => {
+                // Nothing after it can be read, not even close-ok.
+                self.flush(turn);
+                let error = AmqpError::new(ReplyCode::FrameError, error.to_string());
+                self.fail(error, NO_METHOD, turn);
+                self.finish(SILENT_PAUSE);
+                input.len()
+            }
+        }
+    }
+
+    /// Takes `frame`, which `consumed` octets of input held, and maybe what goes with it from `rest`. Octets taken.
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        consumed: usize,
+        rest: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> usize {
+        if frame.channel == ChannelId(0) {
+            self.connection_frame(frame, turn);
+            return consumed;
+        }
+        match self.phase {
+            Phase::Open => {}
+            Phase::Closing { .. } => return consumed,
+            Phase::Header
+            | Phase::Starting
+            | Phase::Tuning
+            | Phase::Opening
+            | Phase::PeerClosing
+            | Phase::Finished { .. } => {
+                self.fail(misplaced(frame), NO_METHOD, turn);
+                return consumed;
+            }
+        }
+        match frame.kind {
+            FRAME_METHOD => self.channel_method(frame, consumed, rest, turn),
+            FRAME_HEARTBEAT => {
+                self.flush(turn);
+                self.fail(misplaced(frame), NO_METHOD, turn);
+                consumed
+            }
+            _ => self.content(frame, consumed, turn),
+        }
+    }
+
+    fn connection_frame(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) {
+        match frame.kind {
+            FRAME_HEARTBEAT => {}
+            FRAME_METHOD => {
+                self.flush(turn);
+                match parse_method(frame.payload) {
+                    Ok(method) => self.connection_method(method, frame.payload, turn),
+                    Err(error) => self.fail_unparsed(&error, turn),
+                }
+            }
+            _ => {
+                self.flush(turn);
+                self.fail(misplaced(frame), NO_METHOD, turn);
+            }
+        }
+    }
+
+    fn connection_method(&mut self, method: Method<'_>, payload: &[u8], turn: &mut Turn<'_>) {
+        let method = match method {
+            Method::Other(AMQPClass::Connection(method)) => Some(method),
+            _ => None,
+        };
+        use connection::AMQPMethod;
+        match (self.phase, method) {
+            (Phase::Closing { .. }, Some(AMQPMethod::CloseOk(_))) => {
+                self.finish(std::time::Duration::ZERO);
+            }
+            (Phase::Closing { .. }, Some(AMQPMethod::Close(_))) => {
+                send(AMQPMethod::CloseOk(connection::CloseOk {}), turn);
+            }
+            (Phase::Closing { .. }, _) => {}
+            (
+                Phase::Tuning | Phase::Opening | Phase::Open,
+                Some(AMQPMethod::Close(close)),
+            ) => self.close_by_peer(&close, turn),
+            (Phase::Starting, Some(AMQPMethod::StartOk(start_ok))) => {
+                self.start_ok(start_ok, turn);
+            }
+            (Phase::Tuning, Some(AMQPMethod::TuneOk(tune_ok))) => self.tune_ok(&tune_ok, turn),
+            (Phase::Opening, Some(AMQPMethod::Open(open))) => self.open(&open, turn),
+            // Only tokens change; ours are passwords, which nobody asks for twice.
+            (Phase::Open, Some(AMQPMethod::UpdateSecret(_))) => {
+                send(
+                    AMQPMethod::UpdateSecretOk(connection::UpdateSecretOk {}),
+                    turn,
+                );
+            }
+            (phase, _) => {
+                let text = format!("unexpected method in connection state {}", state(phase));
+                let error = AmqpError::new(ReplyCode::ChannelError, text);
+                self.fail(error, method_id(payload).unwrap_or(NO_METHOD), turn);
+            }
+        }
+    }
+
+    fn channel_method(
+        &mut self,
+        frame: &Frame<'_>,
+        consumed: usize,
+        rest: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> usize {
+        let id = frame.channel;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            self.method_without_channel(frame, turn);
+            return consumed;
+        };
+        if channel.is_closing() {
+            self.method_on_closing_channel(id, frame.payload, turn);
+            return consumed;
+        }
+        if !channel.assembly.is_idle() {
+            let error = channel.assembly.interrupted();
+            self.flush(turn);
+            self.fail(error, PUBLISH, turn);
+            return consumed;
+        }
+        let outcome = match parse_method(frame.payload) {
+            Ok(Method::Publish(publish)) => {
+                if self.block_publisher(turn) {
+                    return 0;
+                }
+                return self.publish(id, &publish, rest, turn).map_or_else(
+                    |error| {
+                        self.flush(turn);
+                        self.fail_channel(id, error, PUBLISH, turn);
+                        consumed
+                    },
+                    |content| consumed + content,
+                );
+            }
+            Ok(Method::Ack { tag, multiple }) => {
+                self.gather_settle(id, tag, multiple, Settle::Ack, turn)
+            }
+            Ok(Method::Nack {
+                tag,
+                multiple,
+                requeue,
+            }) => self.gather_settle(id, tag, multiple, returned(requeue), turn),
+            Ok(Method::Reject { tag, requeue }) => {
+                self.gather_settle(id, tag, false, returned(requeue), turn)
+            }
+            Ok(method @ (Method::Qos { .. } | Method::Other(_))) => {
+                self.flush(turn);
+                self.other_method(id, method, frame.payload, turn)
+            }
+            Err(error) => {
+                self.flush(turn);
+                self.fail_unparsed(&error, turn);
+                return consumed;
+            }
+        };
+        if let Err(error) = outcome {
+            self.flush(turn);
+            let method = method_id(frame.payload).unwrap_or(NO_METHOD);
+            self.fail_channel(id, error, method, turn);
+        }
+        consumed
+    }
+
+    /// `basic.publish`. Octets of `rest` taken with it: all of its content, or nothing when that is not all there.
+    fn publish(
+        &mut self,
+        id: ChannelId,
+        publish: &Publish<'_>,
+        rest: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<usize, AmqpError> {
+        if publish.immediate {
+            return Err(AmqpError::not_implemented("immediate=true"));
+        }
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Ok(0);
+        };
+        let content = whole_content(
+            rest,
+            id,
+            self.shared.frame_max,
+            self.shared.options.max_message_bytes,
+            &mut channel.known_header,
+        );
+        let Some(content) = content else {
+            channel.assembly.begin(publish);
+            return Ok(0);
+        };
+        let parts = (content.header, content.body, content.traits);
+        self.gather(id, publish.mandatory, publish.route, parts, turn);
+        Ok(content.consumed)
+    }
+
+    /// A header or body frame.
+    fn content(&mut self, frame: &Frame<'_>, consumed: usize, turn: &mut Turn<'_>) -> usize {
+        let id = frame.channel;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            self.flush(turn);
+            self.fail(Assembly::Idle.interrupted(), NO_METHOD, turn);
+            return consumed;
+        };
+        if channel.is_closing() {
+            return consumed;
+        }
+        if !channel.assembly.is_idle() && self.block_publisher(turn) {
+            return 0;
+        }
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return consumed;
+        };
+        let body_bytes_max = self.shared.options.max_message_bytes;
+        let known = &mut channel.known_header;
+        match channel.assembly.content(frame, body_bytes_max, known) {
+            Ok(None) => {}
+            Ok(Some(message)) => self.gather_complete(id, message, turn),
+            Err(ContentFault::Stray(error)) => {
+                self.flush(turn);
+                self.fail(error, NO_METHOD, turn);
+            }
+            Err(ContentFault::Publish(error)) => {
+                self.flush(turn);
+                self.fail_channel(id, error, PUBLISH, turn);
+            }
+        }
+        consumed
+    }
+
+    /// A method that is not on the hot path, after all that came before it was flushed.
+    fn other_method(
+        &mut self,
+        id: ChannelId,
+        method: Method<'_>,
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Ok(());
+        };
+        // By a publish that was flushed just now.
+        if channel.is_closing() {
+            self.method_on_closing_channel(id, payload, turn);
+            return Ok(());
+        }
+        let turn_of_channel = &mut turn.on_channel(&mut self.shared);
+        match method {
+            Method::Qos {
+                prefetch_size,
+                prefetch_count,
+                global,
+            } => channel.qos(prefetch_size, prefetch_count, global, turn_of_channel),
+            Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_))) => Err(second_open()),
+            Method::Other(AMQPClass::Channel(channel::AMQPMethod::Close(_))) => {
+                self.close_channel_by_peer(id, turn);
+                Ok(())
+            }
+            Method::Other(method) => channel.handle(method, turn_of_channel),
+            // The hot path's own.
+            Method::Publish(_)
+            | Method::Ack { .. }
+            | Method::Nack { .. }
+            | Method::Reject { .. } => Ok(()),
+        }
+    }
+
+    /// A method on a channel that is not open: only `channel.open` may be.
+    fn method_without_channel(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) {
+        match parse_method(frame.payload) {
+            Ok(Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_)))) => {
+                self.open_channel(frame.channel, turn);
+            }
+            Ok(_) => {
+                self.flush(turn);
+                let error = AmqpError::new(ReplyCode::ChannelError, "expected 'channel.open'");
+                let method = method_id(frame.payload).unwrap_or(NO_METHOD);
+                self.fail(error, method, turn);
+            }
+            Err(error) => {
+                self.flush(turn);
+                self.fail_unparsed(&error, turn);
+            }
+        }
+    }
+
+    fn open_channel(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
+        let (count, max) = (self.channels.len(), self.client.channel_max);
+        if max != 0 && count >= usize::from(max) {
+            self.flush(turn);
+            let text = format!(
+                "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
+            );
+            return self.fail(AmqpError::not_allowed(text), NO_METHOD, turn);
+        }
+        if let Err(error) = turn.host.open_channel(id) {
+            self.flush(turn);
+            return self.fail(error.widened(), CHANNEL_OPEN, turn);
+        }
+        let prefetch = self.shared.options.default_prefetch;
+        self.channels.insert(id, Channel::new(id, prefetch));
+        let ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
+        encode::method(turn.out, id, &AMQPClass::Channel(ok));
+    }
+
+    /// A method on a channel that we closed: all but the end of it is discarded.
+    fn method_on_closing_channel(&mut self, id: ChannelId, payload: &[u8], turn: &mut Turn<'_>) {
+        match method_id(payload) {
+            Some(CHANNEL_CLOSE) => send_channel_close_ok(id, turn.out),
+            Some(CHANNEL_CLOSE_OK) => {
+                self.channels.remove(&id);
+                self.unconfirmed.remove(&id);
+            }
+            Some(CHANNEL_OPEN) => {
+                self.flush(turn);
+                self.fail(second_open(), CHANNEL_OPEN, turn);
+            }
+            _ => {}
+        }
+    }
+
+    fn fail_unparsed(&mut self, error: &MethodError, turn: &mut Turn<'_>) {
+        // RabbitMQ's reader crashes on the unknown and on broken tables; a reason helps more than a cut connection.
+        let code = match error {
+            MethodError::Unknown(_) => ReplyCode::CommandInvalid,
+            MethodError::Undecodable(..)
+            | MethodError::MalformedUtf8(_)
+            | MethodError::Table(..)
+            | MethodError::Truncated => ReplyCode::FrameError,
+        };
+        let method = error.method_id().unwrap_or(NO_METHOD);
+        self.fail(AmqpError::new(code, error.to_string()), method, turn);
+    }
+}
+
+fn second_open() -> AmqpError {
+    AmqpError::new(ReplyCode::ChannelError, "second 'channel.open' seen")
+}
+
+/// What `basic.reject` and `basic.nack` mean.
+fn returned(requeue: bool) -> Settle {
+    if requeue {
+        Settle::Requeue
+    } else {
+        Settle::Reject
+    }
+}
+
+/// A well-formed frame where no such frame may be.
+fn misplaced(frame: &Frame<'_>) -> AmqpError {
+    AmqpError::new(ReplyCode::UnexpectedFrame, frame.snippet())
+}
+
+/// RabbitMQ's name for where a connection stands.
+fn state(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Header | Phase::Starting => "starting",
+        Phase::Tuning => "tuning",
+        Phase::Opening => "opening",
+        Phase::Open => "running",
+        Phase::Closing { .. } | Phase::PeerClosing => "closing",
+        Phase::Finished { .. } => "closed",
+    }
+}
