@@ -2,11 +2,14 @@
 
 pub mod auth;
 pub mod broker;
+pub mod cli;
 pub mod connection;
+pub mod management;
 pub mod model;
 pub mod protocol;
 pub mod queue;
 pub mod routing;
+pub mod server;
 pub mod settings;
 pub mod store;
 pub mod vhost;

@@ -1,0 +1,122 @@
+//! The command line: subcommands, exit codes, what a person sees.
+//!
+//! Errors go to standard error as one line that says what to do, and end with exit code 1; wrong usage with 2.
+
+mod logs;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::settings::Override;
+
+/// An AMQP 0-9-1 broker that takes RabbitMQ's place.
+#[derive(Debug, Parser)]
+#[command(name = "leveret", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker (what `leveret` alone does too).
+    Serve(ServeArgs),
+}
+
+/// Options of `serve`; each wins over the environment and the settings file.
+#[derive(Debug, Args, Default)]
+struct ServeArgs {
+    /// Settings file [default: $LEVERET_CONFIG, else /etc/leveret/leveret.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything durable is kept [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where to listen for AMQP; may be given several times [default: [::]:5672]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Where to listen for HTTP; may be given several times [default: [::]:15672]
+    #[arg(long, value_name = "ADDR:PORT")]
+    http_listen: Vec<String>,
+    /// Log level or filter, such as debug or info,leveret::store=trace [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
+    /// auto, text or json [default: auto: text on a terminal, else JSON]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl ServeArgs {
+    fn overrides(&self) -> Vec<Override> {
+        let one = |value: &Option<String>| value.iter().cloned().collect();
+        let given = [
+            ("--data-dir", "data_dir", one(&self.data_dir)),
+            ("--listen", "listen", self.listen.clone()),
+            ("--http-listen", "http_listen", self.http_listen.clone()),
+            ("--log-level", "log.level", one(&self.log_level)),
+            ("--log-format", "log.format", one(&self.log_format)),
+        ];
+        given
+            .into_iter()
+            .filter(|(_, _, values): &(_, _, Vec<String>)| !values.is_empty())
+            .map(|(option, key, values)| Override {
+                option: option.to_owned(),
+                key: key.to_owned(),
+                values,
+            })
+            .collect()
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let args = match cli.command {
+        Some(Command::Serve(args)) => args,
+        None => cli.serve,
+    };
+    match serve::serve(args.config.clone(), args.overrides()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leveret: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_leveret_alone_does() {
+        let args = [
+            "--data-dir",
+            "d",
+            "--listen",
+            "127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:2",
+        ];
+        let alone = Cli::parse_from(["leveret"].iter().chain(&args)).serve;
+        let named = Cli::parse_from(["leveret", "serve"].iter().chain(&args));
+        let Some(Command::Serve(named)) = named.command else {
+            panic!("not serve")
+        };
+        assert_eq!(alone.overrides(), named.overrides());
+        assert_eq!(alone.overrides()[1].values, ["127.0.0.1:1", "127.0.0.1:2"]);
+    }
+}

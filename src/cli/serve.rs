@@ -1,0 +1,188 @@
+//! `leveret serve`: from settings to a running node, and to its orderly end.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use crate::broker::Broker;
+use crate::broker::BrokerOptions;
+use crate::connection::ConnectionOptions;
+use crate::management::Management;
+use crate::management::Node;
+use crate::server::Clock;
+use crate::server::Server;
+use crate::server::ServerOptions;
+use crate::server::open_all;
+use crate::settings::Override;
+use crate::settings::Settings;
+use crate::settings::Sources;
+use crate::store::CommitWaiter;
+use crate::store::StoreOptions;
+
+/// Why the node stops.
+enum Stop {
+    Signal(&'static str),
+    StoreFailed,
+}
+
+/// Tells the main thread that the store has failed.
+struct FailureNotice(mpsc::SyncSender<Stop>);
+
+impl CommitWaiter for FailureNotice {
+    fn committed(&self) {
+        let _ = self.0.try_send(Stop::StoreFailed);
+    }
+}
+
+/// Runs the node until it is told to stop.
+pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
+    let settings = Settings::load(&Sources::of_process(file, overrides))?;
+    super::logs::start(&settings.log)?;
+    // Ports first: a second start must not touch the data directory of the first, nor find out late.
+    let http_listeners = open_all(&settings.http_listen)?;
+    std::fs::create_dir_all(&settings.data_dir)
+        .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
+    let clock = Clock::start();
+    let broker = Broker::start(broker_options(&settings), clock.millis(clock.now()))?;
+    let (sender, stop) = mpsc::sync_channel(4);
+    broker
+        .store()
+        .notify_failure(Arc::new(FailureNotice(sender.clone())));
+    watch_signals(sender)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let server = Server::start(
+        Arc::clone(&broker),
+        ServerOptions {
+            listen: settings.listen.clone(),
+            loops: settings.loop_count(cores),
+            connection: connection_options(&settings),
+            shutdown_timeout: settings.shutdown_timeout,
+        },
+    )?;
+    let http_addresses: Vec<_> = http_listeners
+        .iter()
+        .map(|listener| listener.address)
+        .collect();
+    let node = Node {
+        name: settings.cluster_name.clone(),
+        amqp: server.addresses().to_vec(),
+        http: http_addresses.clone(),
+    };
+    let sockets = http_listeners
+        .into_iter()
+        .map(|listener| listener.socket)
+        .collect();
+    let management = Management::start(Arc::clone(&broker), node, sockets)?;
+    announce(&settings, server.addresses(), &http_addresses);
+
+    let why = stop.recv().unwrap_or(Stop::Signal("no more signals"));
+    if let Stop::Signal(signal) = why {
+        tracing::info!(signal, "stopping");
+    }
+    management.stop();
+    let cut = server.stop();
+    if cut > 0 {
+        tracing::warn!(
+            connections = cut,
+            "connections did not close in time and were cut"
+        );
+    }
+    if let Some(failure) = broker.store().failure() {
+        return Err(format!("the store failed and the node stopped: {failure}").into());
+    }
+    broker.store().close()?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn broker_options(settings: &Settings) -> BrokerOptions {
+    BrokerOptions {
+        data_dir: settings.data_dir.clone(),
+        store: StoreOptions {
+            pending_bytes_max: settings.store.pending_bytes_max,
+            cache_bytes: settings.store.cache_bytes,
+        },
+        product: settings.product.clone(),
+        version: settings.version.clone(),
+        cluster_name: settings.cluster_name.clone(),
+        auth_mechanisms: settings.auth_mechanisms.clone(),
+        default_user: settings.default_user.clone(),
+        default_pass: settings.default_pass.reveal().to_owned(),
+        default_vhost: settings.default_vhost.clone(),
+        loopback_users: settings.loopback_users.clone(),
+        connection_max: (settings.connection_max > 0).then(|| settings.connection_max.into()),
+        outbox_bytes_max: settings.outbox_bytes_max,
+    }
+}
+
+fn connection_options(settings: &Settings) -> ConnectionOptions {
+    ConnectionOptions {
+        frame_max: settings.frame_max,
+        channel_max: settings.channel_max,
+        heartbeat: settings.heartbeat,
+        handshake_timeout: settings.handshake_timeout,
+        max_message_bytes: settings.max_message_size,
+        consumer_max_per_channel: (settings.consumer_max_per_channel > 0)
+            .then_some(settings.consumer_max_per_channel),
+        ..ConnectionOptions::default()
+    }
+}
+
+/// The one line on standard output: whoever waits for the broker can wait for it.
+fn announce(settings: &Settings, amqp: &[SocketAddr], http: &[SocketAddr]) {
+    let list = |addresses: &[SocketAddr]| {
+        addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let data = settings
+        .data_dir
+        .canonicalize()
+        .unwrap_or_else(|_| settings.data_dir.clone());
+    let http = if http.is_empty() {
+        "off".to_owned()
+    } else {
+        list(http)
+    };
+    println!(
+        "Leveret {} is ready: AMQP on {}, HTTP on {http}, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        list(amqp),
+        data.display()
+    );
+}
+
+/// SIGTERM and SIGINT end the node in order; SIGHUP, which terminals send, does not end it at all.
+fn watch_signals(stop: mpsc::SyncSender<Stop>) -> Result<(), std::io::Error> {
+    use tokio::signal::unix::SignalKind;
+    use tokio::signal::unix::signal;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    drop(entered);
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async move {
+                loop {
+                    let name = tokio::select! {
+                        _ = terminate.recv() => "SIGTERM",
+                        _ = interrupt.recv() => "SIGINT",
+                        _ = hang_up.recv() => continue,
+                    };
+                    if stop.try_send(Stop::Signal(name)).is_err() {
+                        return;
+                    }
+                }
+            });
+        })?;
+    Ok(())
+}

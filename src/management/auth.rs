@@ -1,0 +1,102 @@
+//! Who asks: HTTP Basic credentials against the broker's users, and which virtual hosts they may see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::auth::Credentials;
+use crate::auth::Refusal;
+use crate::auth::User;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::vhost::Vhost;
+
+/// Tags that open the management API.
+const MANAGEMENT_TAGS: &[&str] = &["management", "policymaker", "monitoring", "administrator"];
+
+/// A user with one of the management tags.
+pub(super) struct Caller {
+    pub(super) user: Arc<User>,
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .ok_or(ApiError::NoCredentials)?;
+        let credentials = header
+            .to_str()
+            .ok()
+            .and_then(|header| header.strip_prefix("Basic "))
+            .and_then(|encoded| STANDARD.decode(encoded.trim()).ok())
+            .and_then(|decoded| {
+                let colon = decoded.iter().position(|byte| *byte == b':')?;
+                let user = String::from_utf8(decoded[..colon].to_vec()).ok()?;
+                Some(Credentials {
+                    user,
+                    password: decoded[colon + 1..].to_vec(),
+                })
+            })
+            .ok_or(ApiError::NoCredentials)?;
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+        let user = api
+            .broker
+            .access()
+            .log_in(&credentials, loopback)
+            .map_err(|refusal| {
+                tracing::warn!(%refusal, "HTTP login refused");
+                match refusal {
+                    Refusal::NotFromLoopback { .. } => {
+                        ApiError::NotAuthorised("User can only log in via localhost".to_owned())
+                    }
+                    Refusal::UnknownUser { .. }
+                    | Refusal::WrongPassword { .. }
+                    | Refusal::BlankPassword { .. } => ApiError::WrongCredentials,
+                }
+            })?;
+        if MANAGEMENT_TAGS.iter().any(|tag| user.has_tag(tag)) {
+            Ok(Self { user })
+        } else {
+            Err(ApiError::NotAuthorised("Not management user".to_owned()))
+        }
+    }
+}
+
+impl Caller {
+    /// Sees all connections and names of virtual hosts.
+    pub(super) fn monitors(&self) -> bool {
+        self.user.has_tag("monitoring") || self.user.has_tag("administrator")
+    }
+
+    /// The virtual hosts whose contents the user may see.
+    pub(super) fn vhosts(&self, api: &Api) -> Vec<Arc<Vhost>> {
+        let mut vhosts = api.broker.vhosts();
+        vhosts.retain(|vhost| self.may_see(api, vhost.name()));
+        vhosts
+    }
+
+    /// The virtual host of that name, if the user may see it.
+    pub(super) fn vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, ApiError> {
+        let vhost = api.broker.vhost(name).ok_or(ApiError::NotFound)?;
+        if self.may_see(api, name) {
+            Ok(vhost)
+        } else {
+            let why = "User not authorised to access virtual host";
+            Err(ApiError::NotAuthorised(why.to_owned()))
+        }
+    }
+
+    fn may_see(&self, api: &Api, vhost: &str) -> bool {
+        self.user.has_tag("administrator") || api.broker.access().may_enter(self.user.name(), vhost)
+    }
+}

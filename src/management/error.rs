@@ -1,0 +1,67 @@
+//! Errors as RabbitMQ's management API answers them: a status and `{"error": …, "reason": …}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use serde_json::json;
+
+/// A refused request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// No credentials came: the client is to ask for them.
+    NoCredentials,
+    /// User or password is wrong.
+    WrongCredentials,
+    /// The user may not do that; RabbitMQ answers 401, not 403.
+    NotAuthorised(String),
+    /// There is no such object or path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// A health check failed.
+    Unhealthy(String),
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, error, reason) = match self {
+            Self::NoCredentials => {
+                let challenge = "Basic realm=\"RabbitMQ Management\"";
+                let body = json!({"error": "not_authorised", "reason": "Login failed"});
+                let headers = [(header::WWW_AUTHENTICATE, challenge)];
+                return (StatusCode::UNAUTHORIZED, headers, Json(body)).into_response();
+            }
+            Self::WrongCredentials => (
+                StatusCode::UNAUTHORIZED,
+                "not_authorized",
+                "Not_Authorized".to_owned(),
+            ),
+            Self::NotAuthorised(reason) => (StatusCode::UNAUTHORIZED, "not_authorised", reason),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Object Not Found",
+                "Not Found".to_owned(),
+            ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method Not Allowed".to_owned(),
+            ),
+            Self::Unhealthy(reason) => {
+                let body = json!({"status": "failed", "reason": reason});
+                return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+            }
+        };
+        (status, Json(json!({"error": error, "reason": reason}))).into_response()
+    }
+}
+
+pub(super) async fn not_found() -> ApiError {
+    ApiError::NotFound
+}
+
+pub(super) async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed
+}

@@ -1,0 +1,125 @@
+//! The HTTP front door: the read-only part of RabbitMQ's management API that scripts and health checks ask first.
+//!
+//! Router, authentication and error JSON are here; each resource has a file. The JSON shapes live here and nowhere else.
+//! What is not there answers 404 as RabbitMQ does; docs/compatibility.md lists what is.
+
+mod auth;
+mod error;
+mod health;
+mod objects;
+mod overview;
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::sync::watch;
+
+use crate::broker::Broker;
+pub use error::ApiError;
+
+/// What every handler can see.
+#[derive(Clone)]
+pub struct Api {
+    broker: Arc<Broker>,
+    node: Arc<Node>,
+}
+
+/// Facts about the node that the API shows.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// `rabbit@host`.
+    pub name: String,
+    /// Where AMQP listens.
+    pub amqp: Vec<SocketAddr>,
+    /// Where HTTP listens.
+    pub http: Vec<SocketAddr>,
+}
+
+/// An HTTP front door that is open.
+pub struct Management {
+    thread: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/api/overview", get(overview::overview))
+        .route("/api/whoami", get(overview::whoami))
+        .route("/api/version", get(overview::version))
+        .route("/api/vhosts", get(objects::vhosts))
+        .route("/api/vhosts/{vhost}", get(objects::vhost))
+        .route("/api/exchanges", get(objects::exchanges))
+        .route("/api/exchanges/{vhost}", get(objects::exchanges_in))
+        .route("/api/exchanges/{vhost}/{name}", get(objects::exchange))
+        .route("/api/queues", get(objects::queues))
+        .route("/api/queues/{vhost}", get(objects::queues_in))
+        .route("/api/queues/{vhost}/{name}", get(objects::queue))
+        .route("/api/bindings", get(objects::bindings))
+        .route("/api/bindings/{vhost}", get(objects::bindings_in))
+        .route("/api/connections", get(objects::connections))
+        .route("/api/health/checks/alarms", get(health::alarms))
+        .route("/api/health/checks/local-alarms", get(health::alarms))
+        .route(
+            "/api/health/checks/virtual-hosts",
+            get(health::virtual_hosts),
+        )
+        .route(
+            "/api/health/checks/port-listener/{port}",
+            get(health::port_listener),
+        )
+        .route("/api/health/checks/is-in-service", get(health::in_service))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(api)
+}
+
+impl Management {
+    /// Serves on `listeners` (non-blocking) from a thread of its own, so that no amount of HTTP slows a message down.
+    pub fn start(broker: Arc<Broker>, node: Node, listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let api = Api {
+            broker,
+            node: Arc::new(node),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || runtime.block_on(serve(api, listeners, stopped)))?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Stops serving and joins the thread.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the HTTP thread ended in a panic");
+        }
+    }
+}
+
+async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<bool>) {
+    let mut stop = stopped.clone();
+    for listener in listeners {
+        let service = router(api.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::spawn(async move {
+                    if let Err(error) = axum::serve(listener, service).await {
+                        tracing::error!(%error, "HTTP stopped");
+                    }
+                });
+            }
+            Err(error) => tracing::error!(%error, "cannot serve HTTP"),
+        }
+    }
+    // The tasks, and with them the listeners, end with the runtime.
+    let _ = stop.changed().await;
+}

@@ -1,0 +1,144 @@
+//! The loops: threads that each run their connections, and the one that hands new connections out.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::broker::Broker;
+use crate::connection::ConnectionOptions;
+use crate::server::Clock;
+use crate::server::connection;
+use crate::server::listen::Listener;
+use crate::server::timers;
+
+/// Connections handed to a loop and not yet taken by it.
+const HANDED_OVER_MAX: usize = 1024;
+/// Pause after `accept` failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Setup {
+    pub(super) broker: Arc<Broker>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) loops: usize,
+    pub(super) connection: ConnectionOptions,
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) clock: Clock,
+}
+
+/// What each connection's task needs.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) broker: Arc<Broker>,
+    pub(super) options: ConnectionOptions,
+    pub(super) clock: Clock,
+}
+
+pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
+    let context = Context {
+        broker: setup.broker,
+        options: setup.connection,
+        clock: setup.clock,
+    };
+    let mut threads = Vec::new();
+    let mut loops = Vec::new();
+    for index in 0..setup.loops {
+        let (sender, receiver) = mpsc::channel(HANDED_OVER_MAX);
+        loops.push(sender);
+        let (context, stopped) = (context.clone(), setup.stopped.clone());
+        let timers = index == 0;
+        threads.push(spawn(format!("loop-{index}"), move || {
+            serve(receiver, context, timers, stopped)
+        })?);
+    }
+    let (listeners, stopped) = (setup.listeners, setup.stopped);
+    threads.push(spawn("acceptor".to_owned(), move || {
+        accept_all(listeners, loops, stopped)
+    })?);
+    Ok(threads)
+}
+
+/// A thread with a single-threaded runtime that runs one future.
+fn spawn<F>(name: String, make: impl FnOnce() -> F + Send + 'static) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        let local = LocalSet::new();
+        local.block_on(&runtime, make());
+    })
+}
+
+/// Waits until the server is told to stop and everything was drained, which closes the channel.
+async fn gone(mut stopped: watch::Receiver<bool>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+async fn serve(
+    mut sockets: mpsc::Receiver<TcpStream>,
+    context: Context,
+    run_timers: bool,
+    stopped: watch::Receiver<bool>,
+) {
+    if run_timers {
+        tokio::task::spawn_local(timers::run(Arc::clone(&context.broker), context.clock));
+    }
+    let gone = gone(stopped);
+    tokio::pin!(gone);
+    loop {
+        tokio::select! {
+            Some(socket) = sockets.recv() => {
+                tokio::task::spawn_local(connection::run(socket, context.clone()));
+            }
+            () = &mut gone => return,
+        }
+    }
+}
+
+async fn accept_all(
+    listeners: Vec<Listener>,
+    loops: Vec<mpsc::Sender<TcpStream>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    for listener in listeners {
+        tokio::task::spawn_local(accept(listener, loops.clone()));
+    }
+    // The tasks, and with them the listeners, end with the runtime.
+    let _ = stopped.changed().await;
+}
+
+async fn accept(listener: Listener, loops: Vec<mpsc::Sender<TcpStream>>) {
+    let address = listener.address;
+    let listener = match TcpListener::from_std(listener.socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%address, %error, "cannot accept connections");
+            return;
+        }
+    };
+    for turn in 0.. {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                let Ok(socket) = socket.into_std() else {
+                    continue;
+                };
+                if loops[turn % loops.len()].send(socket).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The AMQP front door: listeners, loops, one task per connection that drives its machine.
+//!
+//! N single-threaded loops; a connection lives on one of them. Only here is a clock read and a socket touched.
+//! Nothing here decides anything about the protocol.
+
+mod clock;
+mod connection;
+mod listen;
+mod loops;
+mod scratch;
+mod timers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::broker::Broker;
+use crate::connection::ConnectionOptions;
+use crate::model::ReplyCode;
+pub use clock::Clock;
+pub use listen::ListenError;
+pub use listen::Listener;
+pub use listen::open_all;
+
+/// What an operator can set about the AMQP front door.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Number of loops.
+    pub loops: usize,
+    /// Limits and timers of each connection.
+    pub connection: ConnectionOptions,
+    /// How long connections have to close when the node stops.
+    pub shutdown_timeout: Duration,
+}
+
+/// A front door that is open.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    broker: Arc<Broker>,
+    stop: watch::Sender<bool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    shutdown_timeout: Duration,
+    clock: Clock,
+}
+
+impl Server {
+    /// Opens the listeners and starts the loops.
+    pub fn start(broker: Arc<Broker>, options: ServerOptions) -> Result<Self, ListenError> {
+        let listeners = open_all(&options.listen)?;
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let (stop, stopped) = watch::channel(false);
+        let clock = Clock::start();
+        let threads = loops::start(loops::Setup {
+            broker: Arc::clone(&broker),
+            listeners,
+            loops: options.loops.max(1),
+            connection: options.connection,
+            stopped,
+            clock,
+        })
+        .map_err(ListenError::Thread)?;
+        Ok(Self {
+            addresses,
+            broker,
+            stop,
+            threads,
+            shutdown_timeout: options.shutdown_timeout,
+            clock,
+        })
+    }
+
+    /// The addresses it listens on, with the ports it was given.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, asks every client to close, waits for them until the deadline, joins the loops.
+    /// Answers how many connections were cut because they did not close in time.
+    pub fn stop(self) -> usize {
+        let _ = self.stop.send(true);
+        self.broker.connections().close(
+            |_| true,
+            ReplyCode::ConnectionForced,
+            "broker forced connection closure with reason 'shutdown'",
+        );
+        let deadline = self.clock.now() + self.shutdown_timeout;
+        while !self.broker.connections().is_empty() && self.clock.now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let cut = self.broker.connections().len();
+        drop(self.stop);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a loop ended in a panic");
+            }
+        }
+        cut
+    }
+}

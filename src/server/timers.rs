@@ -1,0 +1,24 @@
+//! Lets the broker do what is due: message TTL, queue expiry.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::broker::Broker;
+use crate::server::Clock;
+
+/// Runs until it is dropped with its loop.
+pub(super) async fn run(broker: Arc<Broker>, clock: Clock) {
+    let mut sleep = Box::pin(tokio::time::sleep_until(clock.now().into()));
+    loop {
+        poll_fn(|cx| {
+            let Some(next) = broker.next_timer(cx.waker()) else {
+                return Poll::Pending;
+            };
+            sleep.as_mut().reset(clock.instant(next).into());
+            sleep.as_mut().poll(cx)
+        })
+        .await;
+        broker.run_timers(clock.millis(clock.now()));
+    }
+}
