@@ -33,6 +33,22 @@ func expectGet(ch *amqp.Channel, from, want string, left uint32) error {
 	return nil
 }
 
+// awaitReady waits until so many are ready: RabbitMQ lets a passive declare overtake publishes.
+func awaitReady(ch *amqp.Channel, name string, wanted int) error {
+	for end := time.Now().Add(deadline); ; {
+		q, err := ch.QueueDeclarePassive(name, false, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		if q.Messages == wanted {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d messages ready, want %d", q.Messages, wanted)
+		}
+	}
+}
+
 func declare(b *broker) error {
 	name := b.prefix + "declare"
 	err := b.withChannel(func(ch *amqp.Channel) error {
@@ -70,13 +86,9 @@ func declare(b *broker) error {
 		return err
 	}
 	return b.withChannel(func(ch *amqp.Channel) error {
-		q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
-		if err != nil {
-			return err
-		}
 		// The three were delivered to a consumer whose channel closed: they are ready again.
-		if q.Messages != 3 || q.Consumers != 0 {
-			return fmt.Errorf("passive declare: %+v", q)
+		if err := awaitReady(ch, name, 3); err != nil {
+			return err
 		}
 		if purged, err := ch.QueuePurge(name, false); err != nil || purged != 3 {
 			return fmt.Errorf("purge: %d messages, %v", purged, err)
@@ -193,12 +205,11 @@ func prefetchLimit(b *broker) error {
 				return err
 			}
 		}
-		q, err := ch.QueueDeclarePassive(name, false, false, true, false, nil)
-		if err != nil {
+		if err := awaitReady(ch, name, 7); err != nil {
 			return err
 		}
-		if q.Messages != 7 || len(deliveries) != 0 {
-			return fmt.Errorf("prefetch 3 of 10: %d ready, %d more delivered", q.Messages, len(deliveries))
+		if len(deliveries) != 0 {
+			return fmt.Errorf("prefetch 3 of 10: %d more delivered", len(deliveries))
 		}
 		if err := last.Ack(true); err != nil {
 			return err

@@ -1,12 +1,10 @@
 package compat;
 
 import com.rabbitmq.client.AMQP;
-import com.rabbitmq.client.Channel;
 import com.rabbitmq.client.Delivery;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
 
 /** How a queue shares its messages among consumers, and what it tells them. */
 final class Consumers {
@@ -28,24 +26,14 @@ final class Consumers {
           for (int i = 0; i < 4; i++) {
             last = Expect.next(received, "delivery " + i);
           }
-          awaitReady(channel, queue, 6);
+          Expect.ready(channel, queue, 6);
           Expect.equal(0, received.size(), "deliveries beyond the shared prefetch");
           channel.basicAck(last.delivery().getEnvelope().getDeliveryTag(), true);
           for (int i = 4; i < 8; i++) {
             Expect.next(received, "delivery " + i);
           }
-          awaitReady(channel, queue, 2);
+          Expect.ready(channel, queue, 2);
         });
-  }
-
-  /** RabbitMQ takes a message out while it asks the channel for credit: its count may waver. */
-  private static void awaitReady(Channel channel, String queue, long wanted) throws Exception {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Expect.DEADLINE_SECONDS);
-    long ready = channel.messageCount(queue);
-    while (ready != wanted) {
-      Expect.holds(System.nanoTime() < deadline, ready + " ready, want " + wanted);
-      ready = channel.messageCount(queue);
-    }
   }
 
   static void priorities(Broker broker) throws Exception {

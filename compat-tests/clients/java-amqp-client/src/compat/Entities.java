@@ -17,7 +17,7 @@ final class Entities {
           }
           String server = channel.queueDeclare("", false, true, true, null).getQueue();
           Expect.holds(server.startsWith("amq.gen-"), "server-named queue is called " + server);
-          Expect.equal(3, channel.queueDeclare(name, true, false, false, null).getMessageCount(), "messages");
+          Expect.ready(channel, name, 3);
           Expect.channelClosed(
               406,
               "PRECONDITION_FAILED - inequivalent arg 'durable' for queue '" + name + "' in vhost '"
@@ -26,7 +26,7 @@ final class Entities {
         });
     broker.withChannel(
         channel -> {
-          Expect.equal(3L, channel.messageCount(name), "messages");
+          Expect.equal(3, channel.queueDeclare(name, true, false, false, null).getMessageCount(), "messages");
           Expect.equal(0L, channel.consumerCount(name), "consumers");
           Expect.equal(3, channel.queuePurge(name).getMessageCount(), "purged");
           Expect.equal(0, channel.queueDelete(name, true, true).getMessageCount(), "deleted");

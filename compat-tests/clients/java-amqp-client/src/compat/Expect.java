@@ -1,6 +1,7 @@
 package compat;
 
 import com.rabbitmq.client.AMQP;
+import com.rabbitmq.client.Channel;
 import com.rabbitmq.client.Method;
 import com.rabbitmq.client.ShutdownSignalException;
 import java.util.Objects;
@@ -28,6 +29,16 @@ final class Expect {
     T value = queue.poll(DEADLINE_SECONDS, TimeUnit.SECONDS);
     holds(value != null, what + ": nothing after " + DEADLINE_SECONDS + " s");
     return value;
+  }
+
+  /** Waits until so many are ready: RabbitMQ lets a passive declare overtake publishes. */
+  static void ready(Channel channel, String queue, long wanted) throws Exception {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(DEADLINE_SECONDS);
+    long ready = channel.messageCount(queue);
+    while (ready != wanted) {
+      holds(System.nanoTime() < deadline, ready + " ready, want " + wanted);
+      ready = channel.messageCount(queue);
+    }
   }
 
   /** The call fails because the broker closed the channel with this code and text. */
