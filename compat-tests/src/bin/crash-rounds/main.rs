@@ -1,0 +1,86 @@
+//! Kills the real broker with SIGKILL, again and again on one data directory, under confirmed
+//! publishing, and checks after each restart what it kept.
+//!
+//! A round: publishers, consumers and definitions at work; SIGKILL at a random moment; restart
+//! (sometimes killed while it recovers); some queues are emptied and judged message by message,
+//! of the others the counts. The last round empties all. A confirmed message that was not acked
+//! must be there, in its publisher's order, once; nothing may be there that was never published.
+
+mod consumers;
+mod definitions;
+mod ledger;
+mod message;
+mod options;
+mod process;
+mod publishers;
+mod rounds;
+mod topology;
+
+use crate::options::Options;
+use crate::rounds::Rounds;
+use leveret_compat_tests::assertions::Checked;
+use std::process::ExitCode;
+use std::time::Instant;
+
+async fn run(options: &Options) -> Checked<u32> {
+    let started = Instant::now();
+    println!(
+        "{} rounds, seed {}, broker {}",
+        options.rounds,
+        options.seed,
+        options.binary.display()
+    );
+    let mut directory = tempfile::Builder::new()
+        .prefix("leveret-crash-")
+        .tempdir()?;
+    let mut rounds = Rounds::begin(options, directory.path()).await?;
+    let mut failed = 0;
+    for number in 1..=options.rounds {
+        match rounds.play(number, number == options.rounds).await {
+            Ok(outcome) => {
+                println!("round {number}: {}", outcome.summary);
+                for problem in outcome.problems.iter().take(20) {
+                    println!("    {problem}");
+                }
+                failed += u32::from(!outcome.problems.is_empty());
+            }
+            Err(reason) => {
+                // The broker cannot be used any more: the rounds left did not pass.
+                println!("round {number}: {reason}");
+                failed += options.rounds - number + 1;
+                break;
+            }
+        }
+    }
+    println!("{}", rounds.totals());
+    if failed > 0 {
+        directory.disable_cleanup(true);
+        println!("data and log are kept in {}", directory.path().display());
+    }
+    println!(
+        "{} passed, {failed} failed in {:.0?}",
+        options.rounds - failed,
+        started.elapsed()
+    );
+    Ok(failed)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let outcome = match Options::parse(std::env::args().skip(1)) {
+        Ok(Some(options)) => run(&options).await,
+        Ok(None) => {
+            println!("{}", options::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(reason) => Err(format!("{reason}\n{}", options::USAGE).into()),
+    };
+    match outcome {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("crash-rounds: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The rounds: load, kill, restart, judgement. What is owed lasts from round to round.
+
+use crate::consumers;
+use crate::definitions::Definitions;
+use crate::ledger::Ledger;
+use crate::ledger::QueueIndex;
+use crate::options::Options;
+use crate::process::BrokerProcess;
+use crate::publishers::PUBLISHERS;
+use crate::publishers::Publisher;
+use crate::topology;
+use crate::topology::QUEUE_COUNT;
+use crate::topology::queue_name;
+use lapin::Connection;
+use lapin::ConnectionProperties;
+use leveret_compat_tests::assertions::Checked;
+use leveret_compat_tests::assertions::within;
+use parking_lot::Mutex;
+use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a round's load may run before the kill.
+const LOAD_MILLISECONDS: std::ops::Range<u64> = 30..1_200;
+
+/// One start in so many is killed while it recovers.
+const KILLED_STARTS: u32 = 5;
+
+pub(crate) struct Rounds {
+    broker: BrokerProcess,
+    ledger: Arc<Mutex<Ledger>>,
+    publishers: Vec<Publisher>,
+    definitions: Option<Definitions>,
+    rng: StdRng,
+}
+
+pub(crate) struct Outcome {
+    pub(crate) summary: String,
+    pub(crate) problems: Vec<String>,
+}
+
+impl Rounds {
+    /// Starts the broker on an empty directory and declares what the rounds need.
+    pub(crate) async fn begin(options: &Options, directory: &Path) -> Checked<Self> {
+        let mut broker = BrokerProcess::new(options.binary.clone(), directory)?;
+        broker.start().await?;
+        let connection = connect(&broker.url()).await?;
+        let channel = within("channel.open", connection.create_channel()).await??;
+        within("declaring", topology::declare(&channel)).await??;
+        let publisher = |(index, assurance)| Publisher::new(index as u16, assurance, options.seed);
+        Ok(Self {
+            broker,
+            ledger: Arc::new(Mutex::new(Ledger::new(QUEUE_COUNT))),
+            publishers: PUBLISHERS.into_iter().enumerate().map(publisher).collect(),
+            definitions: Some(Definitions::new(options.seed)),
+            rng: StdRng::seed_from_u64(options.seed),
+        })
+    }
+
+    /// One round. An error ends the run: the broker cannot be used any more.
+    pub(crate) async fn play(&mut self, number: u32, last: bool) -> Checked<Outcome> {
+        let (confirmed, acked, returned) = self.counts();
+        let load = Duration::from_millis(self.rng.random_range(LOAD_MILLISECONDS));
+        self.load_and_kill(number, load).await?;
+        let published = self.counts();
+        let restart = self.restart().await?;
+        let judged = self.judge(last).await?;
+        let summary = format!(
+            "killed after {} ms, {} confirmed, {} acked; up again in {} ms; \
+             {judged} messages judged, {} acked ones came again",
+            load.as_millis(),
+            published.0 - confirmed,
+            published.1 - acked,
+            restart.as_millis(),
+            self.counts().2 - returned,
+        );
+        let problems = self.ledger.lock().take_problems();
+        Ok(Outcome { summary, problems })
+    }
+
+    /// A line on the whole run.
+    pub(crate) fn totals(&self) -> String {
+        let (confirmed, acked, returned) = self.counts();
+        let sent: u64 = self
+            .publishers
+            .iter()
+            .map(|publisher| publisher.next_sequence)
+            .sum();
+        format!(
+            "{sent} messages sent, {confirmed} confirmed, {acked} acked in single queues, of which \
+             {returned} came again; {} MB in the data directory",
+            directory_bytes(&self.broker.data_directory()) / 1_000_000
+        )
+    }
+
+    fn counts(&self) -> (u64, u64, u64) {
+        let ledger = self.ledger.lock();
+        (
+            ledger.confirmed_count,
+            ledger.acked_count,
+            ledger.returned_count,
+        )
+    }
+
+    async fn load_and_kill(&mut self, number: u32, load: Duration) -> Checked {
+        let url = self.broker.url();
+        let mut publishers = Vec::new();
+        for publisher in self.publishers.drain(..) {
+            publishers.push(tokio::spawn(
+                publisher.run(url.clone(), Arc::clone(&self.ledger)),
+            ));
+        }
+        let mut workers = Vec::new();
+        for queue in self.some_queues(3) {
+            let (seed, ledger) = (self.rng.random(), Arc::clone(&self.ledger));
+            workers.push(tokio::spawn(consumers::work(
+                url.clone(),
+                queue,
+                seed,
+                ledger,
+            )));
+        }
+        let definitions = self
+            .definitions
+            .take()
+            .ok_or("the definitions are at work already")?;
+        let definitions = tokio::spawn(definitions.churn(url));
+        tokio::time::sleep(load).await;
+        let killed = self.broker.kill();
+        for publisher in publishers {
+            self.publishers
+                .push(within("a publisher's end", publisher).await??);
+        }
+        for worker in workers {
+            within("a consumer's end", worker).await??;
+        }
+        self.definitions = Some(within("the definitions' end", definitions).await??);
+        self.ledger.lock().incarnation = number;
+        killed
+    }
+
+    async fn restart(&mut self) -> Checked<Duration> {
+        while self.rng.random_ratio(1, KILLED_STARTS) {
+            self.broker.spawn()?;
+            let recovery = Duration::from_millis(self.rng.random_range(0..150));
+            tokio::time::sleep(recovery).await;
+            self.broker.kill()?;
+        }
+        self.broker.start().await
+    }
+
+    /// Compares the broker with the ledger; returns how many messages were looked at.
+    async fn judge(&mut self, all: bool) -> Checked<usize> {
+        let connection = connect(&self.broker.url()).await?;
+        let channel = within("channel.open", connection.create_channel()).await??;
+        topology::expect_exchanges(&channel).await?;
+        let to_drain = self.some_queues(if all { QUEUE_COUNT } else { QUEUE_COUNT / 2 });
+        let mut judged = 0;
+        for queue in 0..QUEUE_COUNT {
+            let count = topology::ready(&channel, &queue_name(queue)).await?;
+            let allowed = self.ledger.lock().count_range(queue);
+            if !allowed.contains(&count) {
+                self.ledger.lock().problem(format!(
+                    "queue {queue} holds {count}, which is not in {allowed:?}"
+                ));
+            } else if !to_drain.contains(&queue) {
+                continue;
+            }
+            let no_ack = self.rng.random_ratio(1, 4);
+            let arrivals = consumers::drain(&channel, queue, count, no_ack).await?;
+            judged += arrivals.len();
+            self.ledger.lock().drained(queue, &arrivals);
+            let left = topology::ready(&channel, &queue_name(queue)).await?;
+            if left != 0 {
+                self.ledger
+                    .lock()
+                    .problem(format!("queue {queue}: {left} left after all {count}"));
+            }
+        }
+        if let Some(definitions) = &mut self.definitions {
+            for problem in definitions.verify(&connection).await? {
+                self.ledger.lock().problem(problem);
+            }
+        }
+        within("connection.close", connection.close(200, "judged".into())).await??;
+        Ok(judged)
+    }
+
+    fn some_queues(&mut self, count: usize) -> Vec<QueueIndex> {
+        let mut queues: Vec<QueueIndex> = (0..QUEUE_COUNT).collect();
+        while queues.len() > count {
+            queues.swap_remove(self.rng.random_range(0..queues.len()));
+        }
+        queues
+    }
+}
+
+async fn connect(url: &str) -> Checked<Connection> {
+    let connecting = Connection::connect(url, ConnectionProperties::default());
+    Ok(within("connecting", connecting).await??)
+}
+
+/// Sizes of all files beneath, as far as they can be read.
+fn directory_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
