@@ -42,7 +42,10 @@ impl Connection {
         for (channel, ranges) in homeless {
             turn.host.settle(channel, Settle::Requeue, ranges);
         }
-        if let Some(hold) = self.shared.hold.take_if(|hold| matches!(hold, Hold::Cancel { .. }))
+        if let Some(hold) = self
+            .shared
+            .hold
+            .take_if(|hold| matches!(hold, Hold::Cancel { .. }))
             && let Hold::Cancel {
                 channel,
                 tag,

@@ -173,10 +173,7 @@ impl Connection {
         }
         self.host_open = true;
         self.client.vhost = Some(vhost);
-        send(
-            connection::AMQPMethod::OpenOk(connection::OpenOk {}),
-            turn,
-        );
+        send(connection::AMQPMethod::OpenOk(connection::OpenOk {}), turn);
         self.phase = Phase::Open;
     }
 }

@@ -105,7 +105,10 @@ impl Running {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests need some instant to count from"
+)]
 mod tests {
     use super::*;
 

@@ -183,8 +183,8 @@ pub trait Host {
     /// `connection.open`.
     fn open(&mut self, vhost: &VhostName) -> Result<(), AmqpError>;
 
-    /// The connection ends: exclusive queues go. Called once, after each channel's [`Host::close_channel`], before
-    /// `close-ok` is sent. Returns what the reply waits for.
+    /// The connection ends: exclusive queues go. Called once if [`Host::open`] succeeded and else never, after each
+    /// channel's [`Host::close_channel`], before `close-ok` is sent. Returns what the reply waits for.
     fn close(&mut self) -> Lsn;
 
     /// `channel.open`.
@@ -236,6 +236,8 @@ pub trait Host {
     fn check_publish(&mut self, channel: ChannelId, publish: &Publish) -> Result<(), AmqpError>;
 
     /// `tx.commit`: all steps or none reach the disk. Results of the publish steps, in order.
+    ///
+    /// On error nothing happened: the machine still has the steps' deliveries, and returns them as the channel ends.
     fn commit(
         &mut self,
         channel: ChannelId,
@@ -248,7 +250,8 @@ pub trait Host {
     /// `basic.consume`. Deliveries arrive through the outbox, never before this returns.
     fn consume(&mut self, channel: ChannelId, consume: Consume) -> Result<ConsumerId, AmqpError>;
 
-    /// `basic.cancel`. What the outbox already holds for it is still to be delivered first.
+    /// `basic.cancel`: nothing more is pushed for the consumer. What the outbox already holds for it is still delivered;
+    /// the machine waits for that before it answers.
     fn cancel(&mut self, channel: ChannelId, consumer: ConsumerId);
 
     /// `basic.get`.
@@ -260,5 +263,7 @@ pub trait Host {
     ) -> Result<Option<Got>, AmqpError>;
 
     /// Settles deliveries of one channel.
+    ///
+    /// [`Settle::Requeue`] may come for a channel or a consumer that is gone: the outbox held deliveries for it.
     fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>);
 }

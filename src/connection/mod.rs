@@ -27,8 +27,13 @@ mod frames;
 mod handshake;
 mod heartbeat;
 pub mod host;
+mod methods;
 mod options;
 mod reply_text;
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, fuzzing))]
+pub mod toy;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -108,10 +113,14 @@ enum Phase {
     Opening,
     Open,
     /// `connection.close` was sent.
-    Closing { until: Instant },
+    Closing {
+        until: Instant,
+    },
     /// `connection.close` was received; `close-ok` waits for the disk.
     PeerClosing,
-    Finished { linger: Duration },
+    Finished {
+        linger: Duration,
+    },
 }
 
 /// One client connection. See the module's documentation.

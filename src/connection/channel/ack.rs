@@ -264,8 +264,15 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Deliver { count: u64, skip: u64 },
-        Take { tag: u64, multiple: bool, put_back: bool },
+        Deliver {
+            count: u64,
+            skip: u64,
+        },
+        Take {
+            tag: u64,
+            multiple: bool,
+            put_back: bool,
+        },
     }
 
     fn step() -> impl Strategy<Value = Step> {

@@ -6,9 +6,9 @@
 
 use crate::model::AmqpError;
 use crate::model::ChannelId;
+use crate::model::ReplyCode;
 use crate::model::Run;
 use crate::model::RunBuilder;
-use crate::model::ReplyCode;
 use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
 use crate::model::message::Traits;
 use crate::protocol::content::CLASS_BASIC;
@@ -197,7 +197,13 @@ impl Assembly {
                 };
                 Ok(self.after(message, header.body_size))
             }
-            (Self::Body { mut message, remaining }, FRAME_BODY) => {
+            (
+                Self::Body {
+                    mut message,
+                    remaining,
+                },
+                FRAME_BODY,
+            ) => {
                 let part = frame.payload;
                 let Some(left) = remaining.checked_sub(part.len() as u64) else {
                     let text = "content body frame exceeds remaining content size";
@@ -241,7 +247,8 @@ fn judge_header(payload: &[u8], body_bytes_max: u64) -> Result<ContentHeader<'_>
         return Err(AmqpError::new(ReplyCode::FrameError, text));
     }
     if size > body_bytes_max {
-        let text = format!("message size {size} is larger than configured max size {body_bytes_max}");
+        let text =
+            format!("message size {size} is larger than configured max size {body_bytes_max}");
         return Err(AmqpError::precondition_failed(text));
     }
     Ok(header)

@@ -92,7 +92,7 @@ impl Confirms {
             let fate = match front.fate {
                 Fate::Waiting(lsn) if lsn <= durable => Fate::Ack,
                 Fate::Waiting(_) => break,
-                decided => {
+                decided @ (Fate::Ack | Fate::Nack) => {
                     self.decided -= 1;
                     decided
                 }

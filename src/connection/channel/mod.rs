@@ -217,11 +217,7 @@ impl Channel {
         }
     }
 
-    fn flow(
-        &mut self,
-        flow: &channel::Flow,
-        turn: &mut ChannelTurn<'_>,
-    ) -> Result<(), AmqpError> {
+    fn flow(&mut self, flow: &channel::Flow, turn: &mut ChannelTurn<'_>) -> Result<(), AmqpError> {
         if !flow.active {
             return Err(AmqpError::not_implemented("active=false"));
         }

@@ -57,22 +57,20 @@ impl Transaction {
     /// Forgets the publishes; the deliveries are unacknowledged again.
     pub(super) fn roll_back(&mut self) -> impl Iterator<Item = (DeliveryTag, Delivered)> + use<> {
         let transaction = std::mem::take(self);
-        transaction
-            .steps
-            .into_iter()
-            .flat_map(|step| match step {
-                Step::Publish(_) => Vec::new(),
-                Step::Settle(_, ranges) => ranges,
-            })
+        transaction.steps.into_iter().flat_map(|step| match step {
+            Step::Publish(_) => Vec::new(),
+            Step::Settle(_, ranges) => ranges,
+        })
     }
 
     /// The steps as the host takes them, for it may refuse.
     fn to_steps(&self) -> Vec<TxStep> {
         let step = |step: &Step| match step {
             Step::Publish(publish) => TxStep::Publish(publish.clone()),
-            Step::Settle(settle, ranges) => {
-                TxStep::Settle(*settle, ranges.iter().map(|(_, range)| range.clone()).collect())
-            }
+            Step::Settle(settle, ranges) => TxStep::Settle(
+                *settle,
+                ranges.iter().map(|(_, range)| range.clone()).collect(),
+            ),
         };
         self.steps.iter().map(step).collect()
     }
@@ -98,7 +96,10 @@ impl Channel {
             let frame_max = turn.shared.frame_max;
             send_returns(&publish.run, published, self.id, frame_max, &mut frames);
         }
-        if published.iter().any(|published| !published.refused.is_empty()) {
+        if published
+            .iter()
+            .any(|published| !published.refused.is_empty())
+        {
             turn.out.append(&mut frames);
             return Err(AmqpError::precondition_failed("partial tx completion"));
         }
