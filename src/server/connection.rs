@@ -355,10 +355,10 @@ impl Driver {
         }
         drop(input);
         if let (End::Finished, Status::Finished { linger }) = (end, machine.status()) {
-            let clean = linger.is_zero() || matches!(why, Some(Ending::ClientClosed(..)));
             drop(machine);
-            let linger = if clean { DRAIN_TIME_MAX } else { linger };
-            drain(&socket, clean, context.clock.now() + linger).await;
+            let hang_up = linger.is_zero();
+            let linger = if hang_up { DRAIN_TIME_MAX } else { linger };
+            drain(&socket, hang_up, context.clock.now() + linger).await;
         }
     }
 }
@@ -372,9 +372,12 @@ async fn signalled(outbox: &Outbox) {
 }
 
 /// Discards what the peer still sends until it closes, or the time is over: closing with unread bytes would reset the
-/// connection and could take our last frames with it. A refused login sees no end of stream before the pause is over.
-async fn drain(socket: &TcpStream, say_goodbye: bool, until: Instant) {
-    if say_goodbye {
+/// connection and could take our last frames with it.
+///
+/// A client that was sent `close-ok` closes first, as it does with RabbitMQ: some report an end of stream that overtakes
+/// their handling of `close-ok` as an error. A refused login sees no end of stream before the pause is over.
+async fn drain(socket: &TcpStream, hang_up: bool, until: Instant) {
+    if hang_up {
         let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
     }
     let drained = async {
