@@ -4,6 +4,7 @@ import os
 import pathlib
 import shlex
 import socket
+import subprocess
 
 import pika
 
@@ -15,16 +16,22 @@ ROOT = HERE.parent.parent
 
 
 def leveret_command():
-    """LEVERET_BIN, or the one that was built here."""
-    built = [ROOT / "target" / profile / "leveret" for profile in ("release", "debug")]
+    """LEVERET_BIN, or the one that was built in this repository, or one that is built now."""
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = [target / profile / "leveret" for profile in ("release", "debug")]
     named = os.environ.get("LEVERET_BIN")
-    for binary in [pathlib.Path(named)] if named else built:
-        if os.access(binary, os.X_OK):
-            return (
-                f"{shlex.quote(str(binary))} serve --data-dir {{data}} "
-                "--listen 127.0.0.1:{port} --http-listen 127.0.0.1:{http_port}"
-            )
-    raise FileNotFoundError("no leveret: set LEVERET_BIN, or run `cargo build --release`")
+    candidates = [pathlib.Path(named)] if named else built
+    binary = next((path for path in candidates if os.access(path, os.X_OK)), None)
+    if binary is None and named:
+        raise FileNotFoundError(f"LEVERET_BIN={named} is not an executable file")
+    if binary is None:
+        print("building leveret")
+        subprocess.run(["cargo", "build", "--bin", "leveret"], cwd=ROOT, check=True)
+        binary = built[-1]
+    return (
+        f"{shlex.quote(str(binary.resolve()))} serve --data-dir {{data}} "
+        "--listen 127.0.0.1:{port} --http-listen 127.0.0.1:{http_port}"
+    )
 
 
 class Broker:
