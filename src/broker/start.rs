@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::vhost::Shared;
 use crate::vhost::recover::recover;
+use crate::vhost::recover::write_redelivered;
 
 /// More queues and exchanges than this cannot be declared in a millisecond.
 const IDS_PER_MILLISECOND: u64 = 4096;
@@ -78,10 +79,11 @@ impl Broker {
         let topology = recover(
             &recovered.definitions,
             |name| broker.vhost(name),
-            !recovered.clean,
+            recovered.clean,
             now,
         )?;
         let dropped = store.retain_queues(&topology.queues)?;
+        store.append(topology.obsolete);
         tracing::info!(
             queues = topology.queues.len(),
             messages = topology.messages,
@@ -90,6 +92,24 @@ impl Broker {
             "recovered"
         );
         Ok(broker)
+    }
+
+    /// Closes the store once no connection is left: everything handed over is written, and which messages had been
+    /// delivered before.
+    pub fn stop(&self) -> Result<(), StoreError> {
+        let queues: Vec<_> = self
+            .shared
+            .queues
+            .iter()
+            .map(|queue| Arc::clone(&queue))
+            .collect();
+        self.shared.store.append(
+            queues
+                .iter()
+                .filter_map(|queue| write_redelivered(queue))
+                .collect(),
+        );
+        self.shared.store.close()
     }
 
     /// One virtual host and one user who may do everything in it, on disk before anyone can log in.

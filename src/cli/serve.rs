@@ -92,7 +92,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     if let Some(failure) = broker.store().failure() {
         return Err(format!("the store failed and the node stopped: {failure}").into());
     }
-    broker.store().close()?;
+    broker.stop()?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -100,6 +100,20 @@ impl Queue {
         }
     }
 
+    /// Positions of stored messages that were delivered before and came back, for who writes them down.
+    pub fn redelivered(&self) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for segment in self.ready.iter().filter(|segment| segment.redelivered) {
+            for stretch in persistent_stretches(&segment.run) {
+                extend(
+                    &mut ranges,
+                    segment.first + stretch.start as u64..segment.first + stretch.end as u64,
+                );
+            }
+        }
+        ranges
+    }
+
     /// Puts back a message run that the store kept. Called in position order, before anything else.
     pub fn restore(&mut self, first: Position, run: Run, redelivered: bool, now: u64) {
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
@@ -201,12 +215,10 @@ impl Queue {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in self.ready.drain() {
             for stretch in persistent_stretches(&segment.run) {
-                let stretch =
-                    segment.first + stretch.start as u64..segment.first + stretch.end as u64;
-                match ranges.last_mut() {
-                    Some(last) if last.end == stretch.start => last.end = stretch.end,
-                    _ => ranges.push(stretch),
-                }
+                extend(
+                    &mut ranges,
+                    segment.first + stretch.start as u64..segment.first + stretch.end as u64,
+                );
             }
         }
         if self.options.durable && !ranges.is_empty() {
@@ -256,6 +268,14 @@ impl Queue {
             first: Position(first.0 + stretch.start as u64),
             count: stretch.len() as u64,
         }));
+    }
+}
+
+/// Adds a range that lies after all others, joined to the last where they touch.
+fn extend(ranges: &mut Vec<Range<u64>>, next: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => ranges.push(next),
     }
 }
 

@@ -66,6 +66,10 @@ impl Ready {
         self.segments.front()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter()
+    }
+
     /// Appends newer messages, joined to the last segment where they continue it.
     pub(super) fn push_back(&mut self, segment: Segment) {
         self.len += segment.run.len() as u64;

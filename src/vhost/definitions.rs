@@ -3,6 +3,8 @@
 //! Keys are length-prefixed names; values are JSON objects that ignore fields they do not know, so that an older version
 //! can read what a newer one wrote. Argument tables keep their wire form, for JSON has no NaN and no integer widths.
 
+use std::ops::Range;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -36,6 +38,8 @@ pub enum Kind {
     Queue = 17,
     /// A binding.
     Binding = 18,
+    /// Which messages of a queue had been delivered when the node stopped cleanly.
+    Redelivered = 19,
 }
 
 /// A stored definition that cannot be read.
@@ -190,6 +194,36 @@ pub(super) fn undefine_binding(vhost: &VhostName, binding: &Binding) -> Record {
     Record::Undefine {
         kind: Kind::Binding as u8,
         key: binding_key(vhost, binding),
+    }
+}
+
+pub(super) fn define_redelivered(queue: QueueId, ranges: &[Range<u64>]) -> Record {
+    let value = ranges.iter().flat_map(|range| [range.start, range.end]);
+    Record::Define {
+        kind: Kind::Redelivered as u8,
+        key: queue.0.to_be_bytes().to_vec(),
+        value: value.flat_map(u64::to_le_bytes).collect(),
+    }
+}
+
+/// Reads which messages of which queue had been delivered; `None` when it is malformed.
+pub(super) fn read_redelivered(definition: &Definition) -> Option<(QueueId, Vec<Range<u64>>)> {
+    let queue = QueueId(u64::from_be_bytes(
+        definition.key.as_slice().try_into().ok()?,
+    ));
+    let (numbers, rest) = definition.value.as_chunks::<8>();
+    let (pairs, odd) = numbers.as_chunks::<2>();
+    let ranges = pairs
+        .iter()
+        .map(|[start, end]| u64::from_le_bytes(*start)..u64::from_le_bytes(*end));
+    (rest.is_empty() && odd.is_empty()).then(|| (queue, ranges.collect()))
+}
+
+/// Forgets what [`define_redelivered`] wrote.
+pub(super) fn undefine_redelivered(definition: &Definition) -> Record {
+    Record::Undefine {
+        kind: definition.kind,
+        key: definition.key.clone(),
     }
 }
 

@@ -1,35 +1,69 @@
 //! Rebuilds virtual hosts from what the store kept.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::model::Position;
 use crate::model::QueueId;
+use crate::model::Run;
 use crate::queue::QueueArguments;
 use crate::store::Definition;
+use crate::store::Record;
 use crate::store::StoreError;
 use crate::vhost::Binding;
 use crate::vhost::DefinitionKind;
 use crate::vhost::Exchange;
+use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
 
 /// What was rebuilt.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct RecoveredTopology {
     /// Queues by id.
     pub queues: HashSet<QueueId>,
     /// Number of messages.
     pub messages: u64,
+    /// What to tell the store now that it was read.
+    pub obsolete: Vec<Record>,
+}
+
+/// Before a clean stop, once no consumer holds anything: which of the queue's messages had been delivered before.
+pub fn write_redelivered(queue: &QueueHandle) -> Option<Record> {
+    let (ranges, _) = queue.enter(|state, _| state.redelivered());
+    (queue.durable && !ranges.is_empty())
+        .then(|| definitions::define_redelivered(queue.id, &ranges))
+}
+
+/// Cuts a run where it enters or leaves one of `ranges`, which ascend; answers whether each piece is inside.
+fn split(first: Position, mut run: Run, ranges: &[Range<u64>]) -> Vec<(Position, Run, bool)> {
+    let mut pieces = Vec::new();
+    let mut at = first.0;
+    while !run.is_empty() {
+        let end = at + run.len() as u64;
+        let next = ranges.iter().find(|range| range.end > at);
+        let (until, inside) = match next {
+            Some(range) if range.start <= at => (range.end.min(end), true),
+            Some(range) => (range.start.min(end), false),
+            None => (end, false),
+        };
+        pieces.push((Position(at), run.take_front((until - at) as usize), inside));
+        at = until;
+    }
+    pieces
 }
 
 /// Rebuilds exchanges, queues with their messages, and bindings, in this order. `vhost` finds a virtual host by name.
 /// A definition that cannot be read is reported and left out; everything else is served.
 ///
-/// `redelivered`: messages may have been delivered before (the node did not stop cleanly).
+/// After an unclean stop every message may have been delivered before, and is marked so; after a clean one those are
+/// that [`write_redelivered`] wrote down.
 pub fn recover(
     definitions: &[Definition],
     vhost: impl Fn(&str) -> Option<Arc<Vhost>>,
-    redelivered: bool,
+    clean: bool,
     now: u64,
 ) -> Result<RecoveredTopology, StoreError> {
     let of_kind = |kind: DefinitionKind| {
@@ -50,6 +84,11 @@ pub fn recover(
             Err(error) => tracing::error!(%error, "an exchange could not be recovered"),
         }
     }
+    let marks: Vec<_> = of_kind(DefinitionKind::Redelivered).collect();
+    let redelivered: HashMap<QueueId, Vec<Range<u64>>> = marks
+        .iter()
+        .filter_map(|mark| definitions::read_redelivered(mark))
+        .collect();
     let mut recovered = RecoveredTopology::default();
     for definition in of_kind(DefinitionKind::Queue) {
         let (name, id, spec) = match definitions::read_queue(definition) {
@@ -71,11 +110,22 @@ pub fn recover(
         handle.enter(|queue, _| {
             for (first, run) in stored.runs {
                 recovered.messages += run.len() as u64;
-                queue.restore(first, run, redelivered, now);
+                if !clean {
+                    queue.restore(first, run, true, now);
+                    continue;
+                }
+                let delivered = redelivered.get(&id).map_or(&[][..], Vec::as_slice);
+                for (first, run, delivered) in split(first, run, delivered) {
+                    queue.restore(first, run, delivered, now);
+                }
             }
         });
         recovered.queues.insert(id);
     }
+    recovered.obsolete = marks
+        .into_iter()
+        .map(definitions::undefine_redelivered)
+        .collect();
     for definition in of_kind(DefinitionKind::Binding) {
         match definitions::read_binding(definition) {
             Ok((name, binding)) => {
@@ -105,5 +155,49 @@ impl Vhost {
             tracing::error!(%error, source = %binding.source, "a binding could not be recovered");
         }
         self.changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ExchangeName;
+    use crate::model::RunBuilder;
+    use crate::model::message::Traits;
+    use crate::model::message::route;
+
+    #[track_caller]
+    fn check_split(ranges: &[Range<u64>], expected: &[(u64, usize, bool)]) {
+        let mut builder = RunBuilder::default();
+        for _ in 0..10 {
+            builder.push(
+                &route(&ExchangeName::known("x"), "k"),
+                &[0, 0],
+                b"",
+                Traits::default(),
+            );
+        }
+        let pieces: Vec<_> = split(Position(10), builder.finish(), ranges)
+            .iter()
+            .map(|(first, run, inside)| (first.0, run.len(), *inside))
+            .collect();
+        assert_eq!(pieces, expected);
+    }
+
+    #[test]
+    fn only_what_was_delivered_comes_back_as_redelivered() {
+        check_split(&[], &[(10, 10, false)]);
+        check_split(std::slice::from_ref(&(0..100)), &[(10, 10, true)]);
+        check_split(
+            &[0..12, 15..16, 19..30],
+            &[
+                (10, 2, true),
+                (12, 3, false),
+                (15, 1, true),
+                (16, 3, false),
+                (19, 1, true),
+            ],
+        );
+        check_split(std::slice::from_ref(&(20..30)), &[(10, 10, false)]);
     }
 }
