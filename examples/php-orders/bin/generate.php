@@ -12,7 +12,7 @@ namespace Shop;
 require __DIR__ . '/../src/autoload.php';
 
 /** Seconds between two bursts of orders. */
-const TICK = 0.05;
+const TICK = 0.01;
 
 $total = (int) ($argv[1] ?? 100);
 $perSecond = (float) ($argv[2] ?? 50);
