@@ -2,7 +2,8 @@
 //!
 //! Order: a channel's messages stay in the order sent, and come before its settles. A reject or a requeue may move
 //! messages to where publishes go, so these two never wait together. Whoever acts on a method that could observe
-//! either calls [`Connection::flush`] first.
+//! either calls [`Connection::flush`] first. So an ack that comes in the same read as a publish that fails is still
+//! obeyed; the client has not seen the error, and meant it.
 
 use std::ops::Range;
 

@@ -30,10 +30,6 @@ pub mod host;
 mod methods;
 mod options;
 mod reply_text;
-#[cfg(test)]
-mod tests;
-#[cfg(any(test, fuzzing))]
-pub mod toy;
 mod turn;
 
 use std::collections::BTreeSet;

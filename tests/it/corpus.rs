@@ -5,6 +5,8 @@ use std::path::Path;
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
+#[path = "../fuzz/connection.rs"]
+pub(crate) mod connection;
 
 /// Runs `body` on every input of `target`.
 fn replay(target: &str, body: impl Fn(&[u8])) {
@@ -36,4 +38,9 @@ fn methods() {
 #[test]
 fn tables() {
     replay("tables", bodies::tables);
+}
+
+#[test]
+fn connections() {
+    replay("connection", connection::connection);
 }

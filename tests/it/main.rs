@@ -1,4 +1,7 @@
 //! The one integration binary: a file per feature.
 
+mod connection;
 mod corpus;
 mod floors;
+#[path = "../fuzz/toy.rs"]
+mod toy;

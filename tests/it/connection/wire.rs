@@ -14,12 +14,12 @@ use amq_protocol::types::FieldTable;
 use amq_protocol::types::LongString;
 use amq_protocol::types::ShortString;
 
-use crate::model::ChannelId;
-use crate::protocol::encode;
-use crate::protocol::envelope::FRAME_BODY;
-use crate::protocol::envelope::FRAME_HEADER;
-use crate::protocol::envelope::FRAME_HEARTBEAT;
-use crate::protocol::envelope::FRAME_METHOD;
+use leveret::model::ChannelId;
+use leveret::protocol::encode;
+use leveret::protocol::envelope::FRAME_BODY;
+use leveret::protocol::envelope::FRAME_HEADER;
+use leveret::protocol::envelope::FRAME_HEARTBEAT;
+use leveret::protocol::envelope::FRAME_METHOD;
 
 /// A frame of whatever kind.
 pub(super) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
@@ -65,7 +65,7 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn of(line: &'a str) -> Self {
         let mut words = line.split(' ').peekable();
-        let name = words.next().unwrap();
+        let name = words.next().expect("a name");
         let channel = match words.peek().map(|word| word.parse()) {
             Some(Ok(channel)) => {
                 words.next();
@@ -92,7 +92,7 @@ impl<'a> Words<'a> {
     fn number(&self, key: &str) -> u64 {
         match self.text(key) {
             "" => 0,
-            number => number.parse().unwrap(),
+            number => number.parse().expect("a number"),
         }
     }
 

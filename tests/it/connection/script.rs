@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::connection::Connection;
-use crate::connection::ConnectionOptions;
-use crate::connection::Status;
-use crate::connection::tests::lines::Decoder;
-use crate::connection::tests::wire;
+use crate::connection::lines::Decoder;
+use crate::connection::wire;
+use leveret::connection::Connection;
+use leveret::connection::ConnectionOptions;
+use leveret::connection::Status;
 
-use crate::connection::toy::Toy;
-use crate::model::Lsn;
-use crate::protocol::envelope::Cut;
-use crate::protocol::envelope::cut;
-use crate::protocol::header::AMQP_0_9_1;
+use crate::toy::Toy;
+use leveret::model::Lsn;
+use leveret::protocol::envelope::Cut;
+use leveret::protocol::envelope::cut;
+use leveret::protocol::header::AMQP_0_9_1;
 
 /// See the module's documentation.
 pub(super) struct Script {
@@ -127,12 +127,12 @@ impl Script {
                 self.machine
                     .receive(&self.input, self.now, &mut self.host, &mut self.output);
             self.input.drain(..taken);
-            let waited = self.machine.wants_parcels();
-            if waited || !self.host.outbox.is_empty() {
+            let parcels = self.machine.wants_parcels() || !self.host.outbox.is_empty();
+            if parcels {
                 self.take_outbox();
             }
             self.read_output();
-            if taken == 0 && !waited {
+            if taken == 0 && !parcels {
                 return self;
             }
         }

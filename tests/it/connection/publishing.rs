@@ -1,7 +1,7 @@
 //! `basic.publish`: batches, returns, errors (specification §3.3).
 
-use crate::connection::tests::script::Script;
-use crate::connection::tests::wire;
+use crate::connection::script::Script;
+use crate::connection::wire;
 
 #[test]
 fn consecutive_messages_of_one_route_are_one_publish() {

@@ -13,12 +13,12 @@ use amq_protocol::protocol::parse_class;
 use amq_protocol::protocol::queue;
 use amq_protocol::protocol::tx;
 
-use crate::protocol::content::parse_content_header;
-use crate::protocol::envelope::FRAME_BODY;
-use crate::protocol::envelope::FRAME_HEADER;
-use crate::protocol::envelope::FRAME_HEARTBEAT;
-use crate::protocol::envelope::FRAME_METHOD;
-use crate::protocol::envelope::Frame;
+use leveret::protocol::content::parse_content_header;
+use leveret::protocol::envelope::FRAME_BODY;
+use leveret::protocol::envelope::FRAME_HEADER;
+use leveret::protocol::envelope::FRAME_HEARTBEAT;
+use leveret::protocol::envelope::FRAME_METHOD;
+use leveret::protocol::envelope::Frame;
 
 /// Server frames to lines; content is added to its method's.
 #[derive(Default)]

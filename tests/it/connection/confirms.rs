@@ -1,7 +1,7 @@
 //! Publisher confirms (specification §3.3): what is acknowledged when, and how many at a time.
 
-use crate::connection::tests::script::Script;
-use crate::model::Lsn;
+use crate::connection::script::Script;
+use leveret::model::Lsn;
 
 fn confirming() -> Script {
     let mut client = Script::open_channel(1)

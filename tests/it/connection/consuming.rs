@@ -1,7 +1,7 @@
 //! `basic.consume`, deliveries, `basic.cancel`, `basic.get`, `basic.qos` (specification §3.3).
 
-use crate::connection::ConnectionOptions;
-use crate::connection::tests::script::Script;
+use crate::connection::script::Script;
+use leveret::connection::ConnectionOptions;
 
 #[test]
 fn consume_ok_comes_before_the_first_delivery() {
@@ -149,9 +149,9 @@ fn nothing_is_taken_between_cancel_and_the_outbox() {
     client
         .send("basic.consume 1 queue=q consumer=c")
         .expect("basic.consume-ok");
-    let mut input = crate::connection::tests::wire::encode("basic.cancel 1 consumer=c");
+    let mut input = crate::connection::wire::encode("basic.cancel 1 consumer=c");
     let cancel_octets = input.len();
-    input.extend(crate::connection::tests::wire::encode("basic.qos 1"));
+    input.extend(crate::connection::wire::encode("basic.qos 1"));
     let mut out = Vec::new();
     let taken = client
         .machine
@@ -252,10 +252,10 @@ fn bodies_are_cut_to_the_negotiated_frames() {
     client
         .send("basic.consume 1 queue=q consumer=c")
         .expect("basic.consume-ok");
-    let mut octets = crate::connection::tests::wire::publish(1, "", "q", 0);
-    octets.extend(crate::connection::tests::wire::header(1, 12_000, &[0, 0]));
+    let mut octets = crate::connection::wire::publish(1, "", "q", 0);
+    octets.extend(crate::connection::wire::header(1, 12_000, &[0, 0]));
     for _ in 0..3 {
-        octets.extend(crate::connection::tests::wire::body(1, &[b'x'; 4000]));
+        octets.extend(crate::connection::wire::body(1, &[b'x'; 4000]));
     }
     client.send_octets(&octets);
     client.expect("basic.deliver 1 consumer=c tag=1 exchange= key=q body=12000 octets");

@@ -1,7 +1,7 @@
 //! Channels open and close (specification §3.3), each error with its code, ids and text (§4).
 
-use crate::connection::Status;
-use crate::connection::tests::script::Script;
+use crate::connection::script::Script;
+use leveret::connection::Status;
 
 #[test]
 fn channels_open_and_close() {

@@ -11,33 +11,36 @@ use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 use amq_protocol::types::ShortString;
 
-use crate::connection::host::Bind;
-use crate::connection::host::BindTarget;
-use crate::connection::host::Consume;
-use crate::connection::host::ExchangeDeclare;
-use crate::connection::host::Got;
-use crate::connection::host::Host;
-use crate::connection::host::Login;
-use crate::connection::host::Publish;
-use crate::connection::host::Published;
-use crate::connection::host::QueueDeclare;
-use crate::connection::host::QueueDeclared;
-use crate::connection::host::Settle;
-use crate::connection::host::TxStep;
-use crate::model::AmqpError;
-use crate::model::ChannelId;
-use crate::model::ConsumerId;
-use crate::model::Delivered;
-use crate::model::Delivery;
-use crate::model::ExchangeName;
-use crate::model::Lsn;
-use crate::model::Position;
-use crate::model::QueueId;
-use crate::model::QueueName;
-use crate::model::ReplyCode;
-use crate::model::Run;
-use crate::model::VhostName;
-use crate::model::outbox::Parcel;
+use leveret::connection::host::Bind;
+use leveret::connection::host::BindTarget;
+use leveret::connection::host::Consume;
+use leveret::connection::host::ExchangeDeclare;
+use leveret::connection::host::Got;
+use leveret::connection::host::Host;
+use leveret::connection::host::Login;
+use leveret::connection::host::Publish;
+use leveret::connection::host::Published;
+use leveret::connection::host::QueueDeclare;
+use leveret::connection::host::QueueDeclared;
+use leveret::connection::host::Settle;
+use leveret::connection::host::TxStep;
+use leveret::model::AmqpError;
+use leveret::model::ChannelId;
+use leveret::model::ConsumerId;
+use leveret::model::Delivered;
+use leveret::model::Delivery;
+use leveret::model::ExchangeName;
+use leveret::model::Lsn;
+use leveret::model::Position;
+use leveret::model::QueueId;
+use leveret::model::QueueName;
+use leveret::model::ReplyCode;
+use leveret::model::Run;
+use leveret::model::RunBuilder;
+use leveret::model::VhostName;
+use leveret::model::message::Traits;
+use leveret::model::message::route;
+use leveret::model::outbox::Parcel;
 
 /// Consumers and queues of the toy are few; a fuzzer would make as many as it has octets.
 const QUEUES_MAX: usize = 64;
@@ -68,13 +71,13 @@ struct Queue {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Toy {
+pub(crate) struct Toy {
     queues: BTreeMap<String, Queue>,
     exchanges: BTreeSet<String>,
     /// What was asked for, a line a call.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// What the machine is to be given.
-    pub outbox: Vec<Parcel>,
+    pub(crate) outbox: Vec<Parcel>,
     /// Messages that were delivered, are to be acknowledged, and have not come back.
     out: BTreeSet<(u64, u64)>,
     channels: BTreeSet<ChannelId>,
@@ -82,11 +85,11 @@ pub struct Toy {
     next_id: u64,
     lsn: u64,
     /// Persistent messages and declarations wait for the disk.
-    pub durable: bool,
+    pub(crate) durable: bool,
     /// `tx.commit` fails.
-    pub fails_commits: bool,
+    pub(crate) fails_commits: bool,
     /// More channels are refused.
-    pub channel_max: usize,
+    pub(crate) channel_max: usize,
 }
 
 impl Default for Toy {
@@ -113,7 +116,7 @@ impl Toy {
     ///
     /// # Panics
     /// When that is not so.
-    pub fn assert_all_returned(&self) {
+    pub(crate) fn assert_all_returned(&self) {
         assert!(self.outbox.is_empty(), "parcels nobody took");
         assert!(
             self.out.is_empty(),
@@ -127,7 +130,7 @@ impl Toy {
     }
 
     /// Ready messages of a queue, as texts.
-    pub fn ready(&self, queue: &str) -> Vec<String> {
+    pub(crate) fn ready(&self, queue: &str) -> Vec<String> {
         let texts = |queue: &Queue| {
             let text = |ready: &Ready| {
                 let body = String::from_utf8_lossy(ready.run.first().body()).into_owned();
@@ -142,8 +145,19 @@ impl Toy {
         self.queues.get(queue).map(texts).unwrap_or_default()
     }
 
+    /// Another connection publishes to a queue.
+    pub(crate) fn put(&mut self, queue: &str, body: &str) {
+        let mut builder = RunBuilder::default();
+        let route = route(&ExchangeName::known(""), queue);
+        builder.push(&route, &[0, 0], body.as_bytes(), Traits::default());
+        self.enqueue(&Publish {
+            run: builder.finish(),
+            mandatory: false,
+        });
+    }
+
     /// Deletes a queue behind the client's back.
-    pub fn delete(&mut self, queue: &str) {
+    pub(crate) fn delete(&mut self, queue: &str) {
         if let Some(queue) = self.queues.remove(queue) {
             for consumer in queue.consumers {
                 self.outbox.push(Parcel::ConsumerCancelled {
@@ -152,6 +166,11 @@ impl Toy {
                 });
             }
         }
+    }
+
+    /// The last number that something was told to wait for.
+    pub(crate) fn lsn(&self) -> u64 {
+        self.lsn
     }
 
     fn commit(&mut self) -> Lsn {

@@ -1,11 +1,11 @@
 //! From the protocol header to `open-ok` (specification §1.2, §2.1-§2.5).
 
-use crate::connection::ConnectionOptions;
-use crate::connection::Ending;
-use crate::connection::Status;
-use crate::connection::tests::script::Script;
-use crate::connection::tests::wire;
-use crate::protocol::header::AMQP_0_9_1;
+use crate::connection::script::Script;
+use crate::connection::wire;
+use leveret::connection::ConnectionOptions;
+use leveret::connection::Ending;
+use leveret::connection::Status;
+use leveret::protocol::header::AMQP_0_9_1;
 
 #[test]
 fn a_client_opens_a_connection() {
@@ -195,7 +195,10 @@ fn a_slow_handshake_ends_after_ten_seconds() {
 #[test]
 fn forced_close_before_open_is_just_the_end() {
     let mut client = Script::log_in();
-    let (code, text) = (crate::model::ReplyCode::ConnectionForced, "shutdown".into());
+    let (code, text) = (
+        leveret::model::ReplyCode::ConnectionForced,
+        "shutdown".into(),
+    );
     client
         .machine
         .force_close(code, text, client.now, &mut client.host, &mut Vec::new());
