@@ -11,11 +11,15 @@ use crate::store::Record;
 impl Queue {
     /// Delivers while there are messages and a consumer able to take one.
     pub(super) fn dispatch(&mut self, now: u64, records: &mut Vec<Record>) {
-        self.expire(now, records);
         if self.holds > 0 {
             return;
         }
-        while let Some(front) = self.ready.front() {
+        loop {
+            // Before each delivery, for a message with a short TTL may stand behind one with a long TTL.
+            self.expire(now, records);
+            let Some(front) = self.ready.front() else {
+                return;
+            };
             let Some((consumer, alone)) = self.consumers.next() else {
                 return;
             };
