@@ -23,10 +23,16 @@ impl Queue {
         } else {
             run
         };
+        let mut immediate = false;
         for segment in self.segments(first, run, now) {
+            immediate |= segment.expires_at == Some(now);
             self.ready.push_back(segment);
         }
-        self.dispatch_new(now, records);
+        if immediate {
+            self.dispatch_fresh(now, records);
+        } else {
+            self.dispatch(now, records);
+        }
     }
 
     /// Splits a run where the expiry changes.
@@ -38,7 +44,7 @@ impl Queue {
     ) -> impl Iterator<Item = Segment> + use<> {
         let queue_ttl = self.options.arguments.message_ttl;
         let whole = !run.iter().any(|message| message.traits().has_expiration());
-        let pieces = if whole { 1 } else { run.len() };
+        let pieces = if whole { run.len().min(1) } else { run.len() };
         (0..pieces).map(move |index| {
             let run = if whole {
                 run.clone()

@@ -32,16 +32,10 @@ impl Queue {
         }
     }
 
-    /// Delivers new messages. One whose TTL is 0 goes to a consumer that is ready now, or nowhere.
-    pub(super) fn dispatch_new(&mut self, now: u64, records: &mut Vec<Record>) {
-        let immediate = self
-            .ready
-            .front()
-            .is_some_and(|front| front.expires_at == Some(now));
-        if immediate {
-            // Nothing older waits, or it would be at the head; so one moment earlier none of these has expired.
-            self.dispatch(now.saturating_sub(1), records);
-        }
+    /// Delivers messages that have come just now. One whose TTL is 0 goes to a consumer that is ready now, or nowhere.
+    pub(super) fn dispatch_fresh(&mut self, now: u64, records: &mut Vec<Record>) {
+        // One moment earlier nothing that came now has expired.
+        self.dispatch(now.saturating_sub(1), records);
         self.dispatch(now, records);
     }
 
@@ -55,6 +49,9 @@ impl Queue {
 
     /// When [`Queue::tick`] has something to do, if nothing else happens before.
     pub fn next_deadline(&self) -> Option<u64> {
+        if self.deleted {
+            return None;
+        }
         let head = self.ready.front().and_then(|front| front.expires_at);
         let expires = self
             .options

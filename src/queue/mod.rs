@@ -160,7 +160,8 @@ impl Queue {
     pub fn release(&mut self, now: u64, records: &mut Vec<Record>) {
         assert!(self.holds > 0, "release without hold");
         self.holds -= 1;
-        self.dispatch(now, records);
+        // What was enqueued under the hold is delivered, or expires, only now.
+        self.dispatch_fresh(now, records);
     }
 
     /// Whether someone holds it.
