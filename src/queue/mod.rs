@@ -17,6 +17,8 @@ mod enqueue;
 mod expiry;
 mod ready;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use crate::model::AmqpError;
 use crate::model::ConsumerId;
