@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The outcome of a check; the error is what the user reads.
 pub type Checked<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -36,5 +37,16 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> Checked<T
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => Ok(value),
         Err(_) => Err(format!("{what}: nothing after {DEADLINE:?}").into()),
+    }
+}
+
+/// Goes on until the work is done, or the receiver says that all is over.
+pub async fn until_over<T>(
+    mut is_over: watch::Receiver<bool>,
+    work: impl Future<Output = Checked<T>>,
+) -> Checked<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        _ = is_over.wait_for(|over| *over) => Err("all is over".into()),
     }
 }

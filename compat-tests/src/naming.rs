@@ -1,4 +1,4 @@
-//! Names of queues and exchanges that no other run uses.
+//! Names that no other run uses.
 
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -10,7 +10,7 @@ pub fn unique_prefix(program: &str) -> String {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     format!(
-        "{program}-{}-{}-",
+        "{program}-{}-{}",
         std::process::id(),
         since_epoch.as_micros()
     )

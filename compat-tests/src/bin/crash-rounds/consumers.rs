@@ -19,6 +19,7 @@ use lapin::options::BasicNackOptions;
 use lapin::options::BasicQosOptions;
 use lapin::types::FieldTable;
 use leveret_compat_tests::assertions::Checked;
+use leveret_compat_tests::assertions::until_over;
 use leveret_compat_tests::assertions::within;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -26,6 +27,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 async fn consume(channel: &Channel, queue: QueueIndex, no_ack: bool) -> Checked<Consumer> {
     let options = BasicConsumeOptions {
@@ -45,9 +47,15 @@ fn arrival(delivery: &Delivery) -> Arrival {
 }
 
 /// Settles some deliveries, gives some back, holds others, until the broker is gone.
-pub(crate) async fn work(url: String, queue: QueueIndex, seed: u64, ledger: Arc<Mutex<Ledger>>) {
+pub(crate) async fn work(
+    url: String,
+    queue: QueueIndex,
+    seed: u64,
+    ledger: Arc<Mutex<Ledger>>,
+    is_over: watch::Receiver<bool>,
+) {
     // An error is the crash we wait for, or shows as a broker that ended by itself.
-    let _ = try_work(&url, queue, seed, &ledger).await;
+    let _ = until_over(is_over, try_work(&url, queue, seed, &ledger)).await;
 }
 
 async fn try_work(url: &str, queue: QueueIndex, seed: u64, ledger: &Mutex<Ledger>) -> Checked {

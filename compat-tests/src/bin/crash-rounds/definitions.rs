@@ -16,11 +16,13 @@ use lapin::options::QueueDeclareOptions;
 use lapin::options::QueueDeleteOptions;
 use lapin::types::FieldTable;
 use leveret_compat_tests::assertions::Checked;
+use leveret_compat_tests::assertions::until_over;
 use leveret_compat_tests::assertions::within;
 use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
+use tokio::sync::watch;
 
 const EXCHANGE: &str = "crash.topic";
 
@@ -63,9 +65,9 @@ impl Definitions {
     }
 
     /// Declares, binds and deletes until the broker is gone.
-    pub(crate) async fn churn(mut self, url: String) -> Self {
+    pub(crate) async fn churn(mut self, url: String, is_over: watch::Receiver<bool>) -> Self {
         // An error is the crash we wait for, or shows as a broker that ended by itself.
-        let _ = self.try_churn(&url).await;
+        let _ = until_over(is_over, self.try_churn(&url)).await;
         self
     }
 

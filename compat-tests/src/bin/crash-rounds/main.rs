@@ -19,6 +19,7 @@ mod topology;
 use crate::options::Options;
 use crate::rounds::Rounds;
 use leveret_compat_tests::assertions::Checked;
+use leveret_compat_tests::naming::unique_prefix;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,10 +31,9 @@ async fn run(options: &Options) -> Checked<u32> {
         options.seed,
         options.binary.display()
     );
-    let mut directory = tempfile::Builder::new()
-        .prefix("leveret-crash-")
-        .tempdir()?;
-    let mut rounds = Rounds::begin(options, directory.path()).await?;
+    let directory = std::env::temp_dir().join(unique_prefix("leveret-crash"));
+    std::fs::create_dir(&directory)?;
+    let mut rounds = Rounds::begin(options, &directory).await?;
     let mut failed = 0;
     for number in 1..=options.rounds {
         match rounds.play(number, number == options.rounds).await {
@@ -53,9 +53,11 @@ async fn run(options: &Options) -> Checked<u32> {
         }
     }
     println!("{}", rounds.totals());
+    drop(rounds);
     if failed > 0 {
-        directory.disable_cleanup(true);
-        println!("data and log are kept in {}", directory.path().display());
+        println!("data and log are kept in {}", directory.display());
+    } else {
+        std::fs::remove_dir_all(&directory)?;
     }
     println!(
         "{} passed, {failed} failed in {:.0?}",

@@ -1,6 +1,7 @@
 //! The broker's process: started on one data directory again and again, killed in between.
 
 use leveret_compat_tests::assertions::Checked;
+use rand::Rng;
 use std::fs::File;
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -25,18 +26,14 @@ pub(crate) struct BrokerProcess {
 
 impl BrokerProcess {
     /// Keeps data and log under `directory`; the ports stay the same over all lives.
-    pub(crate) fn new(binary: PathBuf, directory: &Path) -> Checked<Self> {
-        let (amqp, http) = (
-            TcpListener::bind("127.0.0.1:0")?,
-            TcpListener::bind("127.0.0.1:0")?,
-        );
-        Ok(Self {
+    pub(crate) fn new(binary: PathBuf, directory: &Path) -> Self {
+        Self {
             binary,
             directory: directory.to_owned(),
-            port: amqp.local_addr()?.port(),
-            http_port: http.local_addr()?.port(),
+            port: free_port(),
+            http_port: free_port(),
             child: None,
-        })
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -63,7 +60,14 @@ impl BrokerProcess {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        // Variables that name the broker to a test are no settings of the broker's.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("LEVERET_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .arg("serve")
             .arg("--data-dir")
             .arg(self.data_directory())
@@ -116,6 +120,17 @@ impl BrokerProcess {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+}
+
+/// A port below those that outgoing connections get: while the broker is down, our own attempts to
+/// reach it must not meet themselves.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::rng().random_range(15_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

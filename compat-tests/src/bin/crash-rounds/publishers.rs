@@ -14,6 +14,7 @@ use lapin::PublisherConfirm;
 use lapin::options::BasicPublishOptions;
 use lapin::options::ConfirmSelectOptions;
 use leveret_compat_tests::assertions::Checked;
+use leveret_compat_tests::assertions::until_over;
 use leveret_compat_tests::assertions::within;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -21,6 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Messages of one publisher in one round: bounds disk and time where the broker is very fast.
 const ROUND_MESSAGES_MAX: u64 = 1_500;
@@ -65,12 +67,20 @@ impl Publisher {
     }
 
     /// Publishes until the broker is gone; errors of the connection are how that shows.
-    pub(crate) async fn run(mut self, url: String, ledger: Arc<Mutex<Ledger>>) -> Self {
-        // An error is the crash we wait for, or shows as a broker that ended by itself.
-        let _ = match self.assurance {
-            Assurance::Confirms(window) => self.with_confirms(&url, &ledger, window).await,
-            Assurance::Transactions(size) => self.with_transactions(&url, &ledger, size).await,
+    pub(crate) async fn run(
+        mut self,
+        url: String,
+        ledger: Arc<Mutex<Ledger>>,
+        is_over: watch::Receiver<bool>,
+    ) -> Self {
+        let load = async {
+            match self.assurance {
+                Assurance::Confirms(window) => self.with_confirms(&url, &ledger, window).await,
+                Assurance::Transactions(size) => self.with_transactions(&url, &ledger, size).await,
+            }
         };
+        // An error is the crash we wait for, or shows as a broker that ended by itself.
+        let _ = until_over(is_over, load).await;
         self
     }
 

@@ -22,12 +22,19 @@ use rand::rngs::StdRng;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How long a round's load may run before the kill.
 const LOAD_MILLISECONDS: std::ops::Range<u64> = 30..1_200;
 
 /// One start in so many is killed while it recovers.
 const KILLED_STARTS: u32 = 5;
+
+/// How long clients may take to notice that the broker is gone. The library does not always: a
+/// consumer that starts while its connection dies waits on.
+const GRACE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Rounds {
     broker: BrokerProcess,
@@ -45,7 +52,7 @@ pub(crate) struct Outcome {
 impl Rounds {
     /// Starts the broker on an empty directory and declares what the rounds need.
     pub(crate) async fn begin(options: &Options, directory: &Path) -> Checked<Self> {
-        let mut broker = BrokerProcess::new(options.binary.clone(), directory)?;
+        let mut broker = BrokerProcess::new(options.binary.clone(), directory);
         broker.start().await?;
         let connection = connect(&broker.url()).await?;
         let channel = within("channel.open", connection.create_channel()).await??;
@@ -107,37 +114,45 @@ impl Rounds {
 
     async fn load_and_kill(&mut self, number: u32, load: Duration) -> Checked {
         let url = self.broker.url();
-        let mut publishers = Vec::new();
+        let (over, is_over) = watch::channel(false);
+        let mut publishers = JoinSet::new();
         for publisher in self.publishers.drain(..) {
-            publishers.push(tokio::spawn(
-                publisher.run(url.clone(), Arc::clone(&self.ledger)),
-            ));
+            let (url, ledger) = (url.clone(), Arc::clone(&self.ledger));
+            publishers.spawn(publisher.run(url, ledger, is_over.clone()));
         }
-        let mut workers = Vec::new();
+        let mut workers = JoinSet::new();
         for queue in self.some_queues(3) {
             let (seed, ledger) = (self.rng.random(), Arc::clone(&self.ledger));
-            workers.push(tokio::spawn(consumers::work(
+            workers.spawn(consumers::work(
                 url.clone(),
                 queue,
                 seed,
                 ledger,
-            )));
+                is_over.clone(),
+            ));
         }
         let definitions = self
             .definitions
             .take()
             .ok_or("the definitions are at work already")?;
-        let definitions = tokio::spawn(definitions.churn(url));
+        let definitions = tokio::spawn(definitions.churn(url, is_over));
         tokio::time::sleep(load).await;
         let killed = self.broker.kill();
-        for publisher in publishers {
-            self.publishers
-                .push(within("a publisher's end", publisher).await??);
-        }
-        for worker in workers {
-            within("a consumer's end", worker).await??;
-        }
-        self.definitions = Some(within("the definitions' end", definitions).await??);
+        let everyone = async {
+            workers.join_all().await;
+            (publishers.join_all().await, definitions.await)
+        };
+        tokio::pin!(everyone);
+        let ended = match timeout(GRACE, &mut everyone).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                over.send_replace(true);
+                within("the end of the load", everyone).await?
+            }
+        };
+        self.publishers = ended.0;
+        self.publishers.sort_by_key(|publisher| publisher.index);
+        self.definitions = Some(ended.1?);
         self.ledger.lock().incarnation = number;
         killed
     }

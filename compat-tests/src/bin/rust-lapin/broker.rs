@@ -48,7 +48,7 @@ impl Broker {
 
     /// A name that this run alone uses.
     pub(crate) fn name(&self, what: &str) -> String {
-        format!("{}{what}", self.prefix)
+        format!("{}-{what}", self.prefix)
     }
 
     pub(crate) async fn channel(&self) -> Checked<Channel> {
