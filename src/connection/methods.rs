@@ -118,8 +118,16 @@ impl Connection {
         }
     }
 
-    /// A method on a channel that is not open: only `channel.open` may be.
+    /// A method on a channel that is not open: only `channel.open` may be, and none if there are too many.
     pub(super) fn method_without_channel(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) {
+        let (count, max) = (self.channels.len(), self.client.channel_max);
+        if max != 0 && count >= usize::from(max) {
+            self.flush(turn);
+            let text = format!(
+                "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
+            );
+            return self.fail(AmqpError::not_allowed(text), NO_METHOD, turn);
+        }
         match parse_method(frame.payload) {
             Ok(Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_)))) => {
                 self.open_channel(frame.channel, turn);
@@ -138,14 +146,6 @@ impl Connection {
     }
 
     fn open_channel(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
-        let (count, max) = (self.channels.len(), self.client.channel_max);
-        if max != 0 && count >= usize::from(max) {
-            self.flush(turn);
-            let text = format!(
-                "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
-            );
-            return self.fail(AmqpError::not_allowed(text), NO_METHOD, turn);
-        }
         if let Err(error) = turn.host.open_channel(id) {
             self.flush(turn);
             return self.fail(error.widened(), CHANNEL_OPEN, turn);

@@ -327,7 +327,10 @@ impl Connection {
     pub fn abandon(&mut self, host: &mut dyn Host) {
         self.end(Ending::Abandoned);
         self.give_everything_back(host);
-        self.finish(Duration::ZERO);
+        // A pause that the peer was sentenced to stays.
+        if !matches!(self.phase, Phase::Finished { .. }) {
+            self.finish(Duration::ZERO);
+        }
     }
 
     /// Where the connection stands.

@@ -53,6 +53,18 @@ fn the_negotiated_number_of_channels_is_kept() {
 }
 
 #[test]
+fn one_channel_too_many_is_told_so_whatever_it_says() {
+    let mut client = Script::open();
+    for channel in 1..=10 {
+        client.send(&format!("channel.open {channel}"));
+    }
+    client.take_lines();
+    client
+        .send("basic.qos 11")
+        .expect("connection.close code=530 ids=0,0");
+}
+
+#[test]
 fn a_channel_the_broker_refuses_closes_the_connection() {
     let mut client = Script::open_channel(1);
     client.host.channel_max = 1;

@@ -87,6 +87,8 @@ fn a_refused_login_is_silent_for_other_clients() {
         .expect_finished(3);
     assert_eq!(client.machine.ending(), Some(&Ending::LoginRefused));
     client.send("connection.start-ok").expect_nothing();
+    client.hang_up();
+    client.expect_finished(3);
 }
 
 #[test]
