@@ -1,4 +1,4 @@
-"""All checks of pika: first BlockingConnection, then SelectConnection."""
+"""All checks of pika: BlockingConnection and SelectConnection."""
 
 import sys
 
@@ -7,8 +7,8 @@ import harness
 # Importing a module registers its checks, in the order in which they shall run.
 import connections  # noqa: F401
 import entities  # noqa: F401
+import asynchronous  # noqa: F401
 import messages  # noqa: F401
 import consumers  # noqa: F401
-import asynchronous  # noqa: F401
 
 sys.exit(harness.run_all())

@@ -5,6 +5,7 @@ import datetime
 import pika
 from pika import exceptions
 
+from asynchronous import publish_confirmed
 from entities import drain
 from harness import check, expect, named
 from opening import open_channel, open_connection
@@ -14,16 +15,28 @@ BULK = named("bulk")
 BULK_COUNT = 10_000
 
 
-@check("confirm-publish-10000", deadline_seconds=180)
+@check("confirm-publish-10000", deadline_seconds=120)
 def confirm_publish():
     with open_channel() as channel:
         channel.queue_declare(BULK, durable=True)
-        channel.confirm_delivery()
-        for number in range(BULK_COUNT):
-            # Returns when the broker has confirmed, raises when it has not taken the message.
-            channel.basic_publish("", BULK, f"message {number}".encode(), PERSISTENT)
+        publish_confirmed(BULK, [f"message {number}".encode() for number in range(BULK_COUNT)])
         count = channel.queue_declare(BULK, passive=True).method.message_count
         expect(count, BULK_COUNT, "messages in the queue")
+
+
+@check("confirm-publish-blocking", deadline_seconds=120)
+def confirm_publish_blocking():
+    """One at a time, so each waits for the broker's disk: fewer of them."""
+    count = 500
+    with open_channel() as channel:
+        queue = named("blocking")
+        channel.queue_declare(queue, durable=True)
+        channel.confirm_delivery()
+        for number in range(count):
+            # Returns when the broker has confirmed, raises when it has not taken the message.
+            channel.basic_publish("", queue, str(number).encode(), PERSISTENT)
+        expect(drain(channel, queue), [str(number) for number in range(count)], "bodies")
+        channel.queue_delete(queue)
 
 
 @check("consume-prefetch-ack", deadline_seconds=120)
