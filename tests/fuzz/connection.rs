@@ -1,7 +1,8 @@
 //! What the fuzz target `connection` does: a client and a node that do anything, in any order, to the machine.
 //!
-//! The first octet chooses how: raw octets on a fresh socket, or steps. After either, the socket is lost, and nothing
-//! that was delivered may be missing or have come back twice; the toy host asserts it.
+//! The first octet chooses how: raw octets on a fresh socket, steps, or steps mixed with frames of any payload. After
+//! all of it the socket is lost, and nothing that was delivered may be missing or have come back twice; the toy host
+//! asserts it.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -18,6 +19,9 @@ use leveret::protocol::header::AMQP_0_9_1;
 
 use crate::toy::Toy;
 
+/// From here on the first octet asks for steps mixed with frames.
+const FRAMES: u8 = 0xf0;
+
 /// See the module's documentation.
 pub(crate) fn connection(input: &[u8]) {
     let Some((how, rest)) = input.split_first() else {
@@ -25,6 +29,10 @@ pub(crate) fn connection(input: &[u8]) {
     };
     let mut world = World::new();
     match how % 4 {
+        _ if *how >= FRAMES => {
+            world.handshake(how % 4);
+            world.frames(rest);
+        }
         0 => world.raw(rest, usize::from(*how / 4) + 1),
         1 => {
             world.handshake(0);
@@ -106,6 +114,23 @@ impl World {
             self.step(step, argument);
             self.check();
         }
+    }
+
+    /// Pairs of octets: kind and channel of a frame, then its size, then the payload; or a step and its argument.
+    fn frames(&mut self, mut script: &[u8]) {
+        while let Some(([what, argument], rest)) = script.split_first_chunk::<2>() {
+            script = rest;
+            let kind = what % 4;
+            if kind == 3 {
+                self.step(what / 4, *argument);
+            } else {
+                let (payload, rest) = rest.split_at(usize::from(*argument).min(rest.len()));
+                script = rest;
+                self.frame(kind + 1, u16::from(what / 4 % 4), payload);
+            }
+            self.check();
+        }
+        self.run();
     }
 
     fn step(&mut self, step: u8, argument: u8) {
@@ -250,10 +275,19 @@ impl World {
             self.deliver();
         }
         self.check();
+        assert!(
+            self.input.is_empty()
+                || !self.machine.wants_input()
+                || self.machine.needed() > self.input.len(),
+            "stopped at {} octets, though {} are enough",
+            self.input.len(),
+            self.machine.needed()
+        );
     }
 
-    /// The server has sent whole frames only, and no number it will have to take back.
+    /// The server has sent whole frames only, and none larger than was agreed.
     fn check(&mut self) {
+        let frame_max = self.machine.frame_max() as usize;
         let mut at = 0;
         while at < self.output.len() {
             if self.output[at..].starts_with(b"AMQP") {
@@ -261,7 +295,10 @@ impl World {
                 continue;
             }
             match cut(&self.output[at..], 0) {
-                Ok(Cut::Frame { consumed, .. }) => at += consumed,
+                Ok(Cut::Frame { consumed, .. }) => {
+                    assert!(consumed <= frame_max, "a frame larger than was agreed");
+                    at += consumed;
+                }
                 other => panic!("output is not whole frames: {other:?}"),
             }
         }

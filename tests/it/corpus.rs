@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../fuzz/bodies.rs"]
-mod bodies;
+#[path = "../fuzz/codec.rs"]
+mod codec;
 #[path = "../fuzz/connection.rs"]
 pub(crate) mod connection;
 
@@ -27,17 +27,17 @@ fn replay(target: &str, body: impl Fn(&[u8])) {
 
 #[test]
 fn envelopes() {
-    replay("envelope", bodies::envelope);
+    replay("envelope", codec::envelope);
 }
 
 #[test]
 fn methods() {
-    replay("methods", bodies::methods);
+    replay("methods", codec::methods);
 }
 
 #[test]
 fn tables() {
-    replay("tables", bodies::tables);
+    replay("tables", codec::tables);
 }
 
 #[test]

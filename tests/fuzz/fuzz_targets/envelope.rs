@@ -1,9 +1,9 @@
-//! Streams of frames; see `bodies`.
+//! Streams of frames; see `codec.rs`.
 
 #![no_main]
 
-#[path = "../bodies.rs"]
+#[path = "../codec.rs"]
 #[allow(dead_code, reason = "each target uses one of the bodies")]
-mod bodies;
+mod codec;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| bodies::envelope(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| codec::envelope(input));

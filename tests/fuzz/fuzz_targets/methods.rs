@@ -1,9 +1,9 @@
-//! Payloads of method and header frames; see `bodies`.
+//! Payloads of method and header frames; see `codec.rs`.
 
 #![no_main]
 
-#[path = "../bodies.rs"]
+#[path = "../codec.rs"]
 #[allow(dead_code, reason = "each target uses one of the bodies")]
-mod bodies;
+mod codec;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| bodies::methods(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| codec::methods(input));

@@ -1,9 +1,9 @@
-//! Field tables and properties; see `bodies`.
+//! Field tables and properties; see `codec.rs`.
 
 #![no_main]
 
-#[path = "../bodies.rs"]
+#[path = "../codec.rs"]
 #[allow(dead_code, reason = "each target uses one of the bodies")]
-mod bodies;
+mod codec;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| bodies::tables(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| codec::tables(input));
