@@ -1,6 +1,6 @@
 //! Messages as opaque handles that travel in runs.
 //!
-//! The complete messages of one read share one [`Chunk`]; a [`Run`] is a range of them. Nobody above this
+//! The complete messages of one read share one chunk; a [`Run`] is a range of them. Nobody above this
 //! module knows where the bytes lie, so that the storage can change without its users.
 //! Header and body stay the bytes that came from the publisher; nothing is decoded here.
 //!
