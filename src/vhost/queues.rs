@@ -53,13 +53,9 @@ impl Vhost {
             return Ok((existing, Lsn::NONE));
         }
         let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
-        let handle = self.add_queue(
-            spec,
-            arguments,
-            QueueId(self.shared.next_id()),
-            Position(1),
-            now,
-        );
+        let id = QueueId(self.shared.next_id());
+        let handle = self.make_queue(spec, arguments, id, Position(1), now);
+        // Before anyone can find it: on disk no message may come before its queue.
         let lsn = if handle.durable {
             self.shared
                 .store
@@ -67,13 +63,14 @@ impl Vhost {
         } else {
             Lsn::NONE
         };
+        self.add_queue(&handle);
         // Arms the expiry of a queue that is never used.
         handle.enter(|_, _| ());
         Ok((handle, lsn))
     }
 
-    /// Adds a queue that was judged. The caller holds `changes`, or is recovering.
-    pub(super) fn add_queue(
+    /// A queue as it was judged, which nobody can find yet.
+    pub(super) fn make_queue(
         &self,
         spec: QueueSpec,
         arguments: QueueArguments,
@@ -88,11 +85,14 @@ impl Vhost {
         };
         let state = Queue::new(id, options, next, now);
         let shared = Arc::clone(&self.shared);
-        let handle = Arc::new(QueueHandle::new(spec, id, self.name.clone(), shared, state));
-        self.shared.queues.insert(id, Arc::clone(&handle));
-        self.queues.insert(handle.name.clone(), Arc::clone(&handle));
+        Arc::new(QueueHandle::new(spec, id, self.name.clone(), shared, state))
+    }
+
+    /// Lets everyone find a queue. The caller holds `changes`, or is recovering.
+    pub(super) fn add_queue(&self, handle: &Arc<QueueHandle>) {
+        self.shared.queues.insert(handle.id, Arc::clone(handle));
+        self.queues.insert(handle.name.clone(), Arc::clone(handle));
         self.changed();
-        handle
     }
 
     fn check_equivalent_queue(

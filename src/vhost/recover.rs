@@ -43,7 +43,7 @@ fn split(first: Position, mut run: Run, ranges: &[Range<u64>]) -> Vec<(Position,
     let mut at = first.0;
     while !run.is_empty() {
         let end = at + run.len() as u64;
-        let next = ranges.iter().find(|range| range.end > at);
+        let next = ranges.get(ranges.partition_point(|range| range.end <= at));
         let (until, inside) = match next {
             Some(range) if range.start <= at => (range.end.min(end), true),
             Some(range) => (range.start.min(end), false),
@@ -106,7 +106,7 @@ pub fn recover(
         });
         vhost.shared.seen_id(id.0);
         let stored = vhost.shared.store.load(id)?;
-        let handle = vhost.add_queue(spec, arguments, id, stored.next, now);
+        let handle = vhost.make_queue(spec, arguments, id, stored.next, now);
         handle.enter(|queue, _| {
             for (first, run) in stored.runs {
                 recovered.messages += run.len() as u64;
@@ -120,6 +120,7 @@ pub fn recover(
                 }
             }
         });
+        vhost.add_queue(&handle);
         recovered.queues.insert(id);
     }
     recovered.obsolete = marks
