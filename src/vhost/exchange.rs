@@ -103,9 +103,18 @@ impl Exchange {
 
     /// Its bindings as source, in no order.
     pub fn bindings(&self) -> Vec<super::Binding> {
+        self.bindings_where(|_| true)
+    }
+
+    /// Those of its bindings whose destination is wanted.
+    pub(super) fn bindings_where(
+        &self,
+        wanted: impl Fn(&Destination) -> bool,
+    ) -> Vec<super::Binding> {
         let router = self.router.read();
         router
             .bindings()
+            .filter(|(_, _, destination)| wanted(destination))
             .map(|(routing_key, arguments, destination)| super::Binding {
                 source: self.name.clone(),
                 routing_key: routing_key.clone(),

@@ -142,13 +142,10 @@ impl Vhost {
     /// Takes an exchange out, and those auto-delete ones that this leaves without bindings. The caller holds `changes`.
     pub(super) fn remove_exchange(&self, exchange: &Arc<Exchange>, records: &mut Vec<Record>) {
         self.exchanges.remove(&exchange.name);
-        for binding in exchange.bindings() {
-            let kept = self
-                .destination(&binding.target)
-                .is_some_and(|target| target.durable());
-            if exchange.durable && kept {
-                records.push(definitions::undefine_binding(&self.name, &binding));
-            }
+        if exchange.durable {
+            let stored = exchange.bindings_where(Destination::durable);
+            let undefine = |binding| definitions::undefine_binding(&self.name, binding);
+            records.extend(stored.iter().map(undefine));
         }
         // Breaks cycles of exchanges that hold each other.
         *exchange.router.write() = crate::routing::Router::new(exchange.kind);
