@@ -1,57 +1,79 @@
 //! `tx.commit`: everything a transaction does, on however many queues, is handed to the store as one batch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Delivered;
 use crate::model::Lsn;
+use crate::model::QueueId;
 use crate::model::Run;
-use crate::store::Record;
 use crate::store::Store;
 use crate::vhost::QueueHandle;
 
-/// Gathers the records of one transaction. Its queues deliver nothing of it before it is committed.
+enum Step {
+    Enqueue(Run),
+    Settle(Vec<Delivered>),
+}
+
+/// Gathers what a transaction does, queue by queue. Nothing of it has happened before [`Transaction::commit`].
 #[derive(Default)]
 pub struct Transaction {
-    records: Vec<Record>,
-    held: Vec<Arc<QueueHandle>>,
-    now: u64,
+    queues: BTreeMap<QueueId, (Arc<QueueHandle>, Vec<Step>)>,
 }
 
 impl Transaction {
-    /// Enqueues; answers whether any queue took it.
-    pub fn enqueue(&mut self, queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> bool {
-        let mut taken = false;
+    /// Enqueues in each of the queues that is not deleted by the time of the commit.
+    pub fn enqueue(&mut self, queues: &[Arc<QueueHandle>], run: &Run) {
         for queue in queues {
-            queue.enter_held(&mut self.records, |state, records| {
-                if !state.is_deleted() {
-                    taken = true;
-                    state.enqueue(run.clone(), now, records);
-                }
-            });
-            self.held.push(Arc::clone(queue));
+            self.steps(queue).push(Step::Enqueue(run.clone()));
         }
-        taken
     }
 
     /// Acknowledges or drops deliveries of one queue.
-    pub fn settle(&mut self, queue: &Arc<QueueHandle>, ranges: &[Delivered], now: u64) {
-        queue.enter_held(&mut self.records, |state, records| {
-            state.settle(ranges, now, records)
-        });
-        self.held.push(Arc::clone(queue));
+    pub fn settle(&mut self, queue: &Arc<QueueHandle>, ranges: Vec<Delivered>) {
+        self.steps(queue).push(Step::Settle(ranges));
     }
 
-    /// Hands everything to the store, then lets the queues deliver. Answers what `commit-ok` waits for.
-    pub fn commit(mut self, store: &Store, now: u64) -> Lsn {
-        self.now = now;
-        store.append(std::mem::take(&mut self.records))
+    fn steps(&mut self, queue: &Arc<QueueHandle>) -> &mut Vec<Step> {
+        let entry = self.queues.entry(queue.id);
+        let (_, steps) = entry.or_insert_with(|| (Arc::clone(queue), Vec::new()));
+        steps
+    }
+
+    /// Does everything, hands it to the store, and only then lets the queues deliver. Answers what `commit-ok` waits
+    /// for.
+    pub fn commit(self, store: &Store, now: u64) -> Lsn {
+        let mut records = Vec::new();
+        let mut held = Held {
+            queues: Vec::with_capacity(self.queues.len()),
+            now,
+        };
+        for (queue, steps) in self.queues.into_values() {
+            held.queues.push(Arc::clone(&queue));
+            queue.enter_held(&mut records, |state, records| {
+                for step in steps {
+                    match step {
+                        Step::Enqueue(_) if state.is_deleted() => {}
+                        Step::Enqueue(run) => state.enqueue(run, now, records),
+                        Step::Settle(ranges) => state.settle(&ranges, now, records),
+                    }
+                }
+            });
+        }
+        store.append(records)
     }
 }
 
-impl Drop for Transaction {
-    /// However the transaction ended: a queue that stays held delivers nothing ever again.
+/// Queues that deliver nothing until this is dropped.
+struct Held {
+    queues: Vec<Arc<QueueHandle>>,
+    now: u64,
+}
+
+impl Drop for Held {
+    /// However the commit ended: a queue that stays held delivers nothing ever again, and whoever enters it waits.
     fn drop(&mut self) {
-        for queue in self.held.drain(..) {
+        for queue in self.queues.drain(..) {
             queue.release(self.now);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::Right;
 use crate::broker::Session;
+use crate::broker::session::settle::by_queue;
 use crate::broker::session::settle::limited;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
@@ -110,15 +111,16 @@ impl Session {
                 TxStep::Settle(Settle::Requeue, ranges) => requeues.push(ranges),
                 TxStep::Settle(Settle::Ack | Settle::Reject, ranges) => {
                     returned += limited(&ranges);
-                    for range in ranges {
-                        if let Some(queue) = self.queue_by_id(range.queue) {
-                            transaction.settle(&queue, &[range], self.now);
+                    for ranges in by_queue(ranges) {
+                        if let Some(queue) = self.queue_by_id(ranges[0].queue) {
+                            transaction.settle(&queue, ranges);
                         }
                     }
                 }
             }
         }
         let commit = transaction.commit(self.broker.store(), self.now);
+        self.publishes |= commit > Lsn::NONE && !results.is_empty();
         // A requeue writes nothing, so it need not be part of the batch.
         for ranges in requeues {
             self.settle_ranges(channel, Settle::Requeue, ranges);
@@ -154,7 +156,8 @@ impl Session {
         };
         for (range, route) in routed(vhost, &exchange, route, publish, publish.run.len()) {
             let run = publish.run.slice(range.clone());
-            let taken = transaction.enqueue(&route.queues, &run, self.now);
+            transaction.enqueue(&route.queues, &run);
+            let taken = !route.queues.is_empty();
             note(&mut published, range, taken, publish.mandatory, Lsn::NONE);
         }
         published

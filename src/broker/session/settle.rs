@@ -10,17 +10,11 @@ impl Session {
         &mut self,
         channel: ChannelId,
         settle: Settle,
-        mut ranges: Vec<Delivered>,
+        ranges: Vec<Delivered>,
     ) {
         let returned: u64 = limited(&ranges);
-        while !ranges.is_empty() {
-            let queue = ranges[0].queue;
-            let same = ranges
-                .iter()
-                .take_while(|range| range.queue == queue)
-                .count();
-            let rest = ranges.split_off(same);
-            self.settle_in_queue(settle, std::mem::replace(&mut ranges, rest));
+        for ranges in by_queue(ranges) {
+            self.settle_in_queue(settle, ranges);
         }
         self.give_back(channel, returned);
     }
@@ -55,6 +49,20 @@ impl Session {
             self.resume(queue);
         }
     }
+}
+
+/// The ranges of each queue, in their order: one visit a queue, however a channel's queues take turns.
+pub(super) fn by_queue(mut ranges: Vec<Delivered>) -> impl Iterator<Item = Vec<Delivered>> {
+    ranges.sort_by_key(|range| range.queue);
+    let mut ranges = ranges.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut same = vec![ranges.next()?];
+        let queue = same[0].queue;
+        same.extend(std::iter::from_fn(|| {
+            ranges.next_if(|range| range.queue == queue)
+        }));
+        Some(same)
+    })
 }
 
 /// How many of them count against the channel's shared limit: those of consumers, not of `basic.get`.
