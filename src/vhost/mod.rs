@@ -14,6 +14,8 @@ pub mod publish;
 mod queue_handle;
 mod queues;
 pub mod recover;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transaction;
 
