@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use crate::connection::Connection;
 use crate::connection::channel::Complete;
+use crate::connection::channel::WholeContent;
+use crate::connection::channel::whole_content;
 use crate::connection::host::Publish;
 use crate::connection::host::Settle;
 use crate::connection::turn::Turn;
@@ -19,6 +21,7 @@ use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::message::Traits;
 use crate::protocol::method::MethodId;
+use crate::protocol::method::Publish as PublishMethod;
 
 /// Messages of this size that came in pieces keep the buffer they were put together in.
 const OWN_BUFFER_BYTES_MIN: usize = 16 * 1024;
@@ -57,6 +60,38 @@ enum Messages {
 }
 
 impl Batch {
+    /// One more message like the last one added; `route` is its route.
+    fn add_again(&mut self, route: &[u8], content: &WholeContent<'_>) {
+        let WholeContent {
+            header,
+            body,
+            traits,
+            ..
+        } = *content;
+        self.builder.push(route, header, body, traits);
+        if let Some(Pending {
+            messages: Messages::Gathered(range),
+            ..
+        }) = self.publishes.last_mut()
+        {
+            range.end += 1;
+        }
+    }
+
+    /// Room for as many messages like this one as `rest_octets` of input may hold.
+    fn reserve(
+        &mut self,
+        route: &[u8],
+        content: &WholeContent<'_>,
+        method_octets: usize,
+        rest_octets: usize,
+    ) {
+        let bytes = route.len() + content.header.len() + content.body.len();
+        let octets = method_octets + content.consumed;
+        let messages = (rest_octets + method_octets) / octets;
+        self.builder.reserve(messages, messages * bytes);
+    }
+
     fn add(
         &mut self,
         channel: ChannelId,
@@ -87,21 +122,53 @@ impl Batch {
 }
 
 impl Connection {
-    /// A message whose frames came together.
-    pub(super) fn gather(
+    /// `basic.publish` on an open channel, which `frame` holds and `rest` follows. Octets of `rest` taken with it: its
+    /// content, and whole messages after it that repeat its method frame, as a publisher in full swing sends them.
+    /// Nothing, when its content is not all there.
+    pub(super) fn publish(
         &mut self,
-        channel: ChannelId,
-        mandatory: bool,
-        route: &[u8],
-        content: (&[u8], &[u8], Traits),
+        id: ChannelId,
+        publish: &PublishMethod<'_>,
+        frame: &[u8],
+        rest: &[u8],
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Result<usize, AmqpError> {
+        if publish.immediate {
+            return Err(AmqpError::not_implemented("immediate=true"));
+        }
         if self.batch.moving {
             self.flush_settles(turn);
         }
-        let (header, body, traits) = content;
-        self.batch
-            .add(channel, mandatory, route, header, body, traits);
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Ok(0);
+        };
+        let frame_max = self.shared.frame_max;
+        let body_bytes_max = self.shared.options.max_message_bytes;
+        let known = &mut channel.known_header;
+        let Some(content) = whole_content(rest, id, frame_max, body_bytes_max, known) else {
+            channel.assembly.begin(publish);
+            return Ok(0);
+        };
+        let (route, mandatory) = (publish.route, publish.mandatory);
+        let mut taken = content.consumed;
+        if self.batch.builder.is_empty() {
+            self.batch.reserve(route, &content, frame.len(), rest.len());
+        }
+        self.batch.add(
+            id,
+            mandatory,
+            route,
+            content.header,
+            content.body,
+            content.traits,
+        );
+        while let Some(again) = rest[taken..].strip_prefix(frame)
+            && let Some(content) = whole_content(again, id, frame_max, body_bytes_max, known)
+        {
+            self.batch.add_again(route, &content);
+            taken += frame.len() + content.consumed;
+        }
+        Ok(taken)
     }
 
     /// A message that came in pieces.
@@ -111,13 +178,14 @@ impl Connection {
         message: Complete,
         turn: &mut Turn<'_>,
     ) {
-        if message.held_bytes() < OWN_BUFFER_BYTES_MIN {
-            let (route, header, body, traits) = message.parts();
-            let content = (header, body, traits);
-            return self.gather(channel, message.mandatory, route, content, turn);
-        }
         if self.batch.moving {
             self.flush_settles(turn);
+        }
+        if message.held_bytes() < OWN_BUFFER_BYTES_MIN {
+            let (route, header, body, traits) = message.parts();
+            return self
+                .batch
+                .add(channel, message.mandatory, route, header, body, traits);
         }
         self.batch.publishes.push(Pending {
             channel,
@@ -135,19 +203,16 @@ impl Connection {
         settle: Settle,
         turn: &mut Turn<'_>,
     ) -> Result<(), AmqpError> {
-        let transactional = self
-            .channels
-            .get(&id)
-            .is_some_and(|channel| channel.is_transactional());
-        if transactional || settle != Settle::Ack {
-            self.flush_publishes(turn);
-        }
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let Some(mut channel) = self.channels.get_mut(&id) else {
             return Ok(());
         };
-        // A publish before it may just have closed the channel.
-        if channel.is_closing() {
-            return Ok(());
+        if channel.is_transactional() || settle != Settle::Ack {
+            self.flush_publishes(turn);
+            // One of them may just have closed the channel.
+            match self.channels.get_mut(&id) {
+                Some(open) if !open.is_closing() => channel = open,
+                Some(_) | None => return Ok(()),
+            }
         }
         channel.settle(tag, multiple, settle)?;
         if !channel.is_transactional() {

@@ -5,7 +5,6 @@ use crate::connection::Phase;
 use crate::connection::batch::PUBLISH;
 use crate::connection::channel::Assembly;
 use crate::connection::channel::ContentFault;
-use crate::connection::channel::whole_content;
 use crate::connection::close::SILENT_PAUSE;
 use crate::connection::host::Settle;
 use crate::connection::reply_text::NO_METHOD;
@@ -19,7 +18,6 @@ use crate::protocol::envelope::FRAME_METHOD;
 use crate::protocol::envelope::Frame;
 use crate::protocol::envelope::cut;
 use crate::protocol::method::Method;
-use crate::protocol::method::Publish;
 use crate::protocol::method::method_id;
 use crate::protocol::method::parse_method;
 
@@ -38,7 +36,8 @@ impl Connection {
         }
         match cut(input, self.shared.frame_max) {
             Ok(Cut::Frame { frame, consumed }) => {
-                self.frame(&frame, consumed, &input[consumed..], turn)
+                let (octets, rest) = input.split_at(consumed);
+                self.frame(&frame, octets, rest, turn)
             }
             Ok(Cut::Incomplete { needed }) => {
                 self.needed = needed;
@@ -55,14 +54,15 @@ impl Connection {
         }
     }
 
-    /// Takes `frame`, which `consumed` octets of input held, and maybe what goes with it from `rest`. Octets taken.
+    /// Takes `frame`, which `octets` of input are, and maybe what goes with it from `rest`. Octets taken.
     fn frame(
         &mut self,
         frame: &Frame<'_>,
-        consumed: usize,
+        octets: &[u8],
         rest: &[u8],
         turn: &mut Turn<'_>,
     ) -> usize {
+        let consumed = octets.len();
         if frame.channel == ChannelId(0) {
             self.connection_frame(frame, turn);
             return consumed;
@@ -81,7 +81,7 @@ impl Connection {
             }
         }
         match frame.kind {
-            FRAME_METHOD => self.channel_method(frame, consumed, rest, turn),
+            FRAME_METHOD => self.channel_method(frame, octets, rest, turn),
             FRAME_HEARTBEAT => {
                 self.flush(turn);
                 self.fail(misplaced(frame), NO_METHOD, turn);
@@ -111,10 +111,11 @@ impl Connection {
     fn channel_method(
         &mut self,
         frame: &Frame<'_>,
-        consumed: usize,
+        octets: &[u8],
         rest: &[u8],
         turn: &mut Turn<'_>,
     ) -> usize {
+        let consumed = octets.len();
         let id = frame.channel;
         let Some(channel) = self.channels.get_mut(&id) else {
             self.method_without_channel(frame, turn);
@@ -135,7 +136,7 @@ impl Connection {
                 if self.block_publisher(turn) {
                     return 0;
                 }
-                return self.publish(id, &publish, rest, turn).map_or_else(
+                return self.publish(id, &publish, octets, rest, turn).map_or_else(
                     |error| {
                         self.flush(turn);
                         self.fail_channel(id, error, PUBLISH, turn);
@@ -171,36 +172,6 @@ impl Connection {
             self.fail_channel(id, error, method, turn);
         }
         consumed
-    }
-
-    /// `basic.publish`. Octets of `rest` taken with it: all of its content, or nothing when that is not all there.
-    fn publish(
-        &mut self,
-        id: ChannelId,
-        publish: &Publish<'_>,
-        rest: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<usize, AmqpError> {
-        if publish.immediate {
-            return Err(AmqpError::not_implemented("immediate=true"));
-        }
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return Ok(0);
-        };
-        let content = whole_content(
-            rest,
-            id,
-            self.shared.frame_max,
-            self.shared.options.max_message_bytes,
-            &mut channel.known_header,
-        );
-        let Some(content) = content else {
-            channel.assembly.begin(publish);
-            return Ok(0);
-        };
-        let parts = (content.header, content.body, content.traits);
-        self.gather(id, publish.mandatory, publish.route, parts, turn);
-        Ok(content.consumed)
     }
 
     /// A header or body frame.

@@ -372,6 +372,12 @@ impl RunBuilder {
         builder.finish()
     }
 
+    /// Makes room for so many messages of so many bytes together.
+    pub fn reserve(&mut self, messages: usize, bytes: usize) {
+        self.entries.reserve(messages);
+        self.bytes.reserve(bytes);
+    }
+
     fn entry(&mut self, at: usize, route: usize, header: usize, body: usize, traits: Traits) {
         assert!(
             at + route + header + body <= u32::MAX as usize,
@@ -409,6 +415,11 @@ impl RunBuilder {
 
     /// All messages as one run; the builder is empty afterwards.
     pub fn finish(&mut self) -> Run {
+        // What was reserved in vain must not live as long as the messages.
+        if self.bytes.capacity() / 2 > self.bytes.len() {
+            self.bytes.shrink_to_fit();
+            self.entries.shrink_to_fit();
+        }
         let chunk = Chunk {
             bytes: std::mem::take(&mut self.bytes),
             entries: std::mem::take(&mut self.entries),
@@ -462,6 +473,15 @@ mod tests {
         front.try_join(back).expect("adjacent");
         let bodies: Vec<_> = front.iter().map(MessageRef::body).collect();
         assert_eq!(bodies, [b"a", b"b", b"c", b"d"]);
+    }
+
+    #[test]
+    fn room_reserved_in_vain_is_given_back() {
+        let mut builder = RunBuilder::default();
+        builder.reserve(100, 100_000);
+        let route = route(&ExchangeName::known("x"), "key");
+        builder.push(&route, &[0, 0], b"body", Traits::default());
+        assert!(builder.finish().chunk.bytes.capacity() < 100);
     }
 
     #[test]

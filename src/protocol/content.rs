@@ -2,11 +2,6 @@
 //!
 //! The properties themselves are for [`properties`](crate::protocol::properties).
 
-use nom::IResult;
-use nom::Parser;
-use nom::number::complete::be_u16;
-use nom::number::complete::be_u64;
-
 use crate::model::ReplyCode;
 use crate::protocol::table::TableError;
 
@@ -58,8 +53,12 @@ impl ContentError {
 
 /// Parses a header frame's payload.
 pub fn parse_content_header(payload: &[u8]) -> Result<ContentHeader<'_>, ContentError> {
-    let (properties, (class, weight, body_size)) =
-        fixed(payload).map_err(|_| ContentError::Truncated)?;
+    let (fixed, properties) = payload
+        .split_first_chunk::<CONTENT_HEADER_FIXED_BYTES>()
+        .ok_or(ContentError::Truncated)?;
+    let [c0, c1, w0, w1, size @ ..] = *fixed;
+    let (class, weight) = (u16::from_be_bytes([c0, c1]), u16::from_be_bytes([w0, w1]));
+    let body_size = u64::from_be_bytes(size);
     if weight != 0 {
         return Err(ContentError::Weight);
     }
@@ -68,8 +67,4 @@ pub fn parse_content_header(payload: &[u8]) -> Result<ContentHeader<'_>, Content
         body_size,
         properties,
     })
-}
-
-fn fixed(payload: &[u8]) -> IResult<&[u8], (u16, u16, u64), ()> {
-    (be_u16, be_u16, be_u64).parse(payload)
 }

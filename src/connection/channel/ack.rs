@@ -15,8 +15,10 @@ pub(super) struct UnknownTag;
 /// Deliveries of one channel.
 #[derive(Debug, Default)]
 pub(super) struct Unacked {
-    // Keyed by the last tag: settling from the front, the common case, then leaves the key alone.
-    ranges: BTreeMap<u64, Tracked>,
+    /// The last entry, apart so that it can grow, and shrink from its front, in place: most channels need no other.
+    newest: Option<Tracked>,
+    /// All before it. Keyed by their last tag: settling from the front then leaves the key alone.
+    older: BTreeMap<u64, Tracked>,
 }
 
 #[derive(Debug)]
@@ -25,37 +27,45 @@ struct Tracked {
     range: Delivered,
 }
 
+impl Tracked {
+    fn last(&self) -> u64 {
+        self.first + self.range.run.len() as u64 - 1
+    }
+
+    fn take_front(&mut self, count: u64) -> Tracked {
+        let front = Tracked {
+            first: self.first,
+            range: self.range.take_front(count as usize),
+        };
+        self.first += count;
+        front
+    }
+}
+
 impl Unacked {
     /// Tracks `range`, whose first message was delivered as `first`.
     ///
     /// Tags grow from push to push; see [`Unacked::put_back`] for old ones.
-    pub(super) fn push(&mut self, first: DeliveryTag, range: Delivered) {
-        let last = first.0 + range.run.len() as u64 - 1;
-        let mut tracked = Tracked {
-            first: first.0,
-            range,
-        };
-        if let Some(before) = self.ranges.last_entry()
-            && before.key() + 1 == first.0
+    pub(super) fn push(&mut self, first: DeliveryTag, mut range: Delivered) {
+        if let Some(newest) = &mut self.newest
+            && newest.last() + 1 == first.0
         {
-            let before_last = *before.key();
-            let mut joined = before.remove();
-            match join(&mut joined.range, tracked.range) {
-                Ok(()) => tracked = joined,
-                Err(range) => {
-                    tracked.range = range;
-                    self.ranges.insert(before_last, joined);
-                }
+            match join(&mut newest.range, range) {
+                Ok(()) => return,
+                Err(apart) => range = apart,
             }
         }
-        self.ranges.insert(last, tracked);
+        let first = first.0;
+        if let Some(newest) = self.newest.replace(Tracked { first, range }) {
+            self.older.insert(newest.last(), newest);
+        }
     }
 
     /// Tracks again what [`Unacked::take`] gave.
     pub(super) fn put_back(&mut self, first: DeliveryTag, range: Delivered) {
-        let last = first.0 + range.run.len() as u64 - 1;
         let first = first.0;
-        self.ranges.insert(last, Tracked { first, range });
+        let tracked = Tracked { first, range };
+        self.older.insert(tracked.last(), tracked);
     }
 
     /// Takes out the delivery `tag`, and with `multiple` all before it; tag 0 with `multiple` is all there are.
@@ -67,56 +77,71 @@ impl Unacked {
         multiple: bool,
         mut taken: impl FnMut(DeliveryTag, Delivered),
     ) -> Result<(), UnknownTag> {
-        if multiple && tag.0 == 0 {
-            for tracked in std::mem::take(&mut self.ranges).into_values() {
-                taken(DeliveryTag(tracked.first), tracked.range);
+        let mut taken = |tracked: Tracked| taken(DeliveryTag(tracked.first), tracked.range);
+        let tag = match tag.0 {
+            0 if multiple => {
+                std::mem::take(&mut self.older)
+                    .into_values()
+                    .for_each(&mut taken);
+                self.newest.take().into_iter().for_each(taken);
+                return Ok(());
             }
-            return Ok(());
-        }
-        let (&last, tracked) = self.ranges.range(tag.0..).next().ok_or(UnknownTag)?;
-        if tag.0 < tracked.first {
+            tag => tag,
+        };
+        let home = match &mut self.newest {
+            Some(newest) if newest.first <= tag => newest,
+            _ => {
+                let (_, tracked) = self.older.range_mut(tag..).next().ok_or(UnknownTag)?;
+                tracked
+            }
+        };
+        let last = home.last();
+        if tag < home.first || tag > last {
             return Err(UnknownTag);
         }
         if multiple {
-            while let Some(before) = self.ranges.first_entry()
+            // Those before `home`; when it is the newest, its tags are above all others'.
+            while let Some(before) = self.older.first_entry()
                 && *before.key() < last
             {
-                let before = before.remove();
-                taken(DeliveryTag(before.first), before.range);
+                taken(before.remove());
             }
         }
-        let (first, range) = self.cut_out(last, tag.0, multiple).ok_or(UnknownTag)?;
-        taken(DeliveryTag(first), range);
-        Ok(())
+        self.take_from(last, tag, multiple)
+            .map(taken)
+            .ok_or(UnknownTag)
+    }
+
+    /// Takes `tag`, or with `prefix` all up to it, out of the entry whose last tag is `last`.
+    fn take_from(&mut self, last: u64, tag: u64, prefix: bool) -> Option<Tracked> {
+        let is_newest = self
+            .newest
+            .as_ref()
+            .is_some_and(|newest| newest.last() == last);
+        let home = match &mut self.newest {
+            Some(newest) if is_newest => newest,
+            _ => self.older.get_mut(&last)?,
+        };
+        let before = (!prefix && home.first < tag).then(|| home.take_front(tag - home.first));
+        let cut = if tag < last {
+            home.take_front(tag + 1 - home.first)
+        } else if is_newest {
+            self.newest.take()?
+        } else {
+            self.older.remove(&last)?
+        };
+        if let Some(before) = before {
+            self.older.insert(before.last(), before);
+        }
+        Some(cut)
     }
 
     /// Takes everything, in tag order.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Delivered> + use<> {
-        std::mem::take(&mut self.ranges)
+        std::mem::take(&mut self.older)
             .into_values()
+            .chain(self.newest.take())
             .map(|tracked| tracked.range)
-    }
-
-    /// Takes `tag`, or with `prefix` all up to it, out of the entry whose last tag is `last`.
-    fn cut_out(&mut self, last: u64, tag: u64, prefix: bool) -> Option<(u64, Delivered)> {
-        let tracked = self.ranges.get_mut(&last)?;
-        let first = tracked.first;
-        let mut rest_before = None;
-        if !prefix && first < tag {
-            rest_before = Some(tracked.range.take_front((tag - first) as usize));
-            tracked.first = tag;
-        }
-        let cut_first = tracked.first;
-        let cut = if tag == last {
-            self.ranges.remove(&last)?.range
-        } else {
-            tracked.first = tag + 1;
-            tracked.range.take_front((tag + 1 - cut_first) as usize)
-        };
-        if let Some(range) = rest_before {
-            self.ranges.insert(tag - 1, Tracked { first, range });
-        }
-        Some((cut_first, cut))
     }
 }
 
@@ -259,7 +284,7 @@ mod tests {
         for tag in 1..=10 {
             unacked.push(DeliveryTag(tag), delivered(tag, run.take_front(1)));
         }
-        assert_eq!(unacked.ranges.len(), 1);
+        assert!(unacked.older.is_empty());
     }
 
     #[derive(Debug, Clone)]

@@ -51,6 +51,7 @@ pub(super) use assembly::Assembly;
 pub(super) use assembly::Complete;
 pub(super) use assembly::ContentFault;
 pub(super) use assembly::KnownHeader;
+pub(super) use assembly::WholeContent;
 pub(super) use assembly::whole_content;
 
 /// How publishes are answered.

@@ -25,6 +25,33 @@ fn consecutive_messages_of_one_route_are_one_publish() {
 }
 
 #[test]
+fn a_repeated_publish_may_carry_another_message() {
+    let mut client = Script::open_channel(1).with_queue("q");
+    client.send("confirm.select 1 nowait");
+    client.send_at_once(&[
+        "basic.publish 1 key=q body=a",
+        "basic.publish 1 key=q body=b persistent",
+        "basic.publish 1 key=q",
+        "basic.publish 1 key=q body=longer",
+    ]);
+    client.host_did(&["publish 1  q 4"]);
+    assert_eq!(client.host.ready("q"), ["a", "b", "", "longer"]);
+    client.expect("basic.ack 1 tag=4 multiple");
+}
+
+#[test]
+fn a_repeated_publish_is_judged_like_the_first() {
+    let mut client = Script::open_channel(1).with_queue("q");
+    let mut octets = wire::encode("basic.publish 1 key=q body=a");
+    octets.extend(wire::publish(1, "", "q", 0));
+    octets.extend(wire::header(1, 1, &[0x80, 0]));
+    client
+        .send_octets(&octets)
+        .expect("connection.close code=501 ids=60,40");
+    assert_eq!(client.host.ready("q"), ["a"]);
+}
+
+#[test]
 fn channels_keep_their_messages_apart() {
     let mut client = Script::open_channel(1).with_channel(2).with_queue("q");
     client.send_at_once(&[
