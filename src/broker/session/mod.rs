@@ -139,11 +139,17 @@ impl Session {
                 self.forget_consumer(*channel, *consumer);
             }
         }
+        // A queue may have found no room just before there was some, and left its note just after.
+        self.resume_stalled();
     }
 
     /// Bytes of deliveries have left for the peer: queues that waited for room deliver again.
     pub fn delivered(&mut self, bytes: usize) {
         self.outbox.release(bytes);
+        self.resume_stalled();
+    }
+
+    fn resume_stalled(&mut self) {
         for id in self.outbox.take_stalled() {
             self.resume(id);
         }
