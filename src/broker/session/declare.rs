@@ -135,7 +135,6 @@ impl Session {
             declare.queue
         };
         self.check_queue_right(Right::Configure, &name)?;
-        let known = vhost.queue(&name).is_some();
         let (queue, commit) = vhost.declare_queue(
             QueueSpec {
                 name,
@@ -146,8 +145,10 @@ impl Session {
             },
             self.now,
         )?;
-        if declare.exclusive && !known {
-            self.exclusive.push(queue.clone());
+        if declare.exclusive {
+            let exists =
+                |queue: &QueueHandle| vhost.queue(&queue.name).is_some_and(|q| *q == *queue);
+            self.exclusive.add(queue.clone(), exists);
         }
         Ok(declared(&queue, commit))
     }
@@ -171,7 +172,7 @@ impl Session {
         };
         vhost.check_access(&queue, self.id)?;
         let deleted = vhost.delete_queue(&queue, if_unused, if_empty)?;
-        self.exclusive.retain(|exclusive| exclusive.id != queue.id);
+        self.exclusive.remove(queue.id);
         Ok(deleted)
     }
 

@@ -5,6 +5,7 @@
 
 mod consume;
 mod declare;
+mod exclusive;
 mod login;
 mod publish;
 mod settle;
@@ -45,6 +46,7 @@ use crate::model::outbox::Parcel;
 use crate::queue::ChannelLimit;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
+use exclusive::Exclusive;
 use publish::RouteCache;
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ pub struct Session {
     vhost: Option<Arc<Vhost>>,
     channels: HashMap<ChannelId, Channel>,
     consumers: HashMap<ConsumerId, (ChannelId, Arc<QueueHandle>)>,
-    exclusive: Vec<Arc<QueueHandle>>,
+    exclusive: Exclusive,
     /// Queues that deliveries came from, so that settling needs no shared map.
     delivering: HashMap<QueueId, Arc<QueueHandle>>,
     routes: RouteCache,
@@ -88,7 +90,7 @@ impl Session {
             vhost: None,
             channels: HashMap::new(),
             consumers: HashMap::new(),
-            exclusive: Vec::new(),
+            exclusive: Exclusive::default(),
             delivering: HashMap::new(),
             routes: RouteCache::default(),
             publishes: false,
@@ -147,6 +149,11 @@ impl Session {
     pub fn delivered(&mut self, bytes: usize) {
         self.outbox.release(bytes);
         self.resume_stalled();
+    }
+
+    #[cfg(test)]
+    pub(super) fn exclusive_count(&self) -> usize {
+        self.exclusive.len()
     }
 
     fn resume_stalled(&mut self) {
