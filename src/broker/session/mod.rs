@@ -49,10 +49,11 @@ use crate::vhost::Vhost;
 use exclusive::Exclusive;
 use publish::RouteCache;
 
-#[derive(Default)]
 struct Channel {
     limit: Arc<ChannelLimit>,
     consumers: Vec<ConsumerId>,
+    /// Consumers with smaller ids were on an earlier channel of the same number.
+    first_consumer: ConsumerId,
 }
 
 /// See the module's documentation.
@@ -243,7 +244,12 @@ impl Host for Session {
     }
 
     fn open_channel(&mut self, channel: ChannelId) -> Result<(), AmqpError> {
-        self.channels.insert(channel, Channel::default());
+        let opened = Channel {
+            limit: Arc::default(),
+            consumers: Vec::new(),
+            first_consumer: self.broker.new_consumer_id(),
+        };
+        self.channels.insert(channel, opened);
         Ok(())
     }
 
