@@ -9,6 +9,8 @@ mod definitions;
 mod options;
 mod session;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
