@@ -12,6 +12,7 @@ pub mod header;
 mod layout;
 pub mod method;
 pub mod properties;
+pub mod raw_table;
 pub mod table;
 #[cfg(test)]
 mod tests;

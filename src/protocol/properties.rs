@@ -308,6 +308,25 @@ pub fn with_reply_to(properties: &[u8], reply_to: &str) -> Vec<u8> {
     with(properties, Property::ReplyTo, &value)
 }
 
+/// The same properties with another header table, or with one; all else stays byte for byte.
+///
+/// `properties` must have passed [`scan`]; others come back as they are. `table` is in its wire form, length included.
+pub fn with_headers(properties: &[u8], table: &[u8]) -> Vec<u8> {
+    with(properties, Property::Headers, table)
+}
+
+/// The same properties without `expiration`; all else stays byte for byte.
+///
+/// `properties` must have passed [`scan`]; others come back as they are.
+pub fn without_expiration(properties: &[u8]) -> Vec<u8> {
+    let mut out = with(properties, Property::Expiration, &[]);
+    if let Some(flags) = flags(&out) {
+        let without = flags & !Property::Expiration.flag();
+        out[..FLAGS_BYTES].copy_from_slice(&without.to_be_bytes());
+    }
+    out
+}
+
 /// Replaces or inserts one property in its wire form.
 fn with(properties: &[u8], property: Property, value: &[u8]) -> Vec<u8> {
     let (Some(flags), Some(place)) = (flags(properties), place(properties, property)) else {

@@ -154,7 +154,7 @@ fn container(input: &[u8], at: usize, end: usize) -> Result<(usize, usize), Tabl
 }
 
 /// Octets of a value of type `kind`, when all such values have the same.
-fn fixed_bytes(kind: u8) -> Option<usize> {
+pub(super) fn fixed_bytes(kind: u8) -> Option<usize> {
     match kind {
         b'V' => Some(0),
         b't' | b'b' | b'B' => Some(1),
