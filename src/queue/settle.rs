@@ -6,7 +6,7 @@ use crate::queue::ready::Segment;
 use crate::store::Record;
 
 impl Queue {
-    /// The messages are done with (acknowledged, or rejected without a dead-letter exchange).
+    /// The messages are acknowledged.
     pub fn settle(&mut self, ranges: &[Delivered], now: u64, records: &mut Vec<Record>) {
         if self.deleted {
             return;
@@ -36,7 +36,7 @@ impl Queue {
         self.dispatch(now, records);
     }
 
-    fn credit(&mut self, range: &Delivered) {
+    pub(super) fn credit(&mut self, range: &Delivered) {
         let count = range.run.len() as u64;
         debug_assert!(self.unacked >= count, "settled more than was out");
         self.unacked = self.unacked.saturating_sub(count);

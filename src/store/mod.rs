@@ -22,7 +22,7 @@ mod record;
 mod recover;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::collections::HashSet;

@@ -7,6 +7,7 @@
 //! What it must not know: connections' sockets, users and their rights, other virtual hosts.
 
 mod bind;
+mod dead_letter;
 mod definitions;
 mod exchange;
 mod exchanges;
@@ -20,6 +21,7 @@ mod timers;
 mod transaction;
 
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -89,19 +91,22 @@ pub struct Vhost {
     queues: DashMap<QueueName, Arc<QueueHandle>, Hasher>,
     epoch: AtomicU64,
     changes: Mutex<()>,
+    /// For its queues, whose dead messages it routes.
+    this: Weak<Vhost>,
 }
 
 impl Vhost {
     /// A virtual host with the exchanges that every one has (spec §5.1).
-    pub fn new(name: VhostName, shared: Arc<Shared>) -> Self {
-        let vhost = Self {
+    pub fn new(name: VhostName, shared: Arc<Shared>) -> Arc<Self> {
+        let vhost = Arc::new_cyclic(|this| Self {
             name,
             shared,
             exchanges: DashMap::default(),
             queues: DashMap::default(),
             epoch: AtomicU64::new(0),
             changes: Mutex::new(()),
-        };
+            this: Weak::clone(this),
+        });
         vhost.declare_system_exchanges();
         vhost
     }

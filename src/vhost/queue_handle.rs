@@ -1,6 +1,7 @@
 //! A queue behind its one short lock, with what is fixed about it.
 
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -12,10 +13,13 @@ use crate::model::Lsn;
 use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::VhostName;
+use crate::queue::Dead;
+use crate::queue::DeadLetter;
 use crate::queue::Ended;
 use crate::queue::Queue;
 use crate::store::Record;
 use crate::vhost::Shared;
+use crate::vhost::Vhost;
 
 /// See the module's documentation. Equal only to itself.
 pub struct QueueHandle {
@@ -33,7 +37,12 @@ pub struct QueueHandle {
     pub owner: Option<ConnectionId>,
     /// Arguments of its declaration.
     pub arguments: Arguments,
+    /// Where its dead messages go.
+    pub dead_letter: Option<DeadLetter>,
     pub(super) state: Mutex<Queue>,
+    /// Held by who carries its dead messages away. Never waited for under a queue's lock.
+    pub(super) dead_lettering: Mutex<()>,
+    home: Weak<Vhost>,
     pub(super) shared: Arc<Shared>,
     /// The earliest deadline armed and not yet due; `u64::MAX` when none.
     armed: AtomicU64,
@@ -43,27 +52,43 @@ impl QueueHandle {
     pub(super) fn new(
         spec: super::QueueSpec,
         id: QueueId,
-        vhost: VhostName,
-        shared: Arc<Shared>,
+        home: &Vhost,
+        dead_letter: Option<DeadLetter>,
         state: Queue,
     ) -> Self {
         Self {
             id,
             name: spec.name,
-            vhost,
+            vhost: home.name.clone(),
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
+            dead_letter,
             state: Mutex::new(state),
-            shared,
+            dead_lettering: Mutex::new(()),
+            home: Weak::clone(&home.this),
+            shared: Arc::clone(&home.shared),
             armed: AtomicU64::new(u64::MAX),
         }
     }
 
     /// Enters the queue. Records that `act` leaves are handed to the store before the lock is released: nobody can
-    /// settle a message in the store before it was put there.
+    /// settle a message in the store before it was put there. Messages that died go to their dead-letter exchange after
+    /// that.
     pub fn enter<T>(&self, act: impl FnOnce(&mut Queue, &mut Vec<Record>) -> T) -> (T, Lsn) {
+        let (result, lsn, has_dead) = self.enter_gathering(act);
+        if has_dead {
+            self.dead_letter();
+        }
+        (result, lsn)
+    }
+
+    /// As [`QueueHandle::enter`], but dead messages stay with the queue: answers whether there are any.
+    pub(super) fn enter_gathering<T>(
+        &self,
+        act: impl FnOnce(&mut Queue, &mut Vec<Record>) -> T,
+    ) -> (T, Lsn, bool) {
         let mut records = Vec::new();
         let mut state = self.state.lock();
         // Held for as long as it takes another publisher to hand its records over.
@@ -78,10 +103,10 @@ impl QueueHandle {
         } else {
             self.shared.store.append(records)
         };
-        let deadline = state.next_deadline();
+        let (deadline, has_dead) = (state.next_deadline(), state.has_dead());
         drop(state);
         self.arm(deadline);
-        (result, lsn)
+        (result, lsn, has_dead)
     }
 
     /// Enqueues under a hold: `records` collects what the caller hands to the store, together with other queues' records,
@@ -96,17 +121,43 @@ impl QueueHandle {
         act(&mut state, records);
     }
 
-    /// Ends one [`QueueHandle::enter_held`].
-    pub(super) fn release(&self, now: u64) {
+    /// Ends one [`QueueHandle::enter_held`]. Answers whether messages have died, for which the caller has to call
+    /// [`QueueHandle::dead_letter`] once it holds no queue any more.
+    #[must_use]
+    pub(super) fn release(&self, now: u64) -> bool {
         let mut records = Vec::new();
         let mut state = self.state.lock();
         state.release(now, &mut records);
         if !records.is_empty() {
             self.shared.store.append(records);
         }
-        let deadline = state.next_deadline();
+        let (deadline, has_dead) = (state.next_deadline(), state.has_dead());
         drop(state);
         self.arm(deadline);
+        has_dead
+    }
+
+    /// Carries its dead messages away. The caller holds no queue, nor a queue's lock.
+    pub(super) fn dead_letter(&self) {
+        // A virtual host that is gone has no exchanges either.
+        if let Some(vhost) = self.home.upgrade() {
+            vhost.dead_letter(self);
+        }
+    }
+
+    pub(super) fn take_dead(&self) -> Vec<Dead> {
+        self.state.lock().take_dead()
+    }
+
+    /// The copies of these messages are in the store's hands: it may forget the originals.
+    pub(super) fn settle_dead(&self, dead: &[Dead]) {
+        let mut records = Vec::new();
+        let state = self.state.lock();
+        state.settle_dead(dead, &mut records);
+        if !records.is_empty() {
+            // Under the lock, for the store must hear of no message of a queue after the queue's end.
+            self.shared.store.append(records);
+        }
     }
 
     fn arm(&self, deadline: Option<u64>) {

@@ -13,6 +13,7 @@ use crate::vhost::QueueHandle;
 enum Step {
     Enqueue(Run),
     Settle(Vec<Delivered>),
+    Reject(Vec<Delivered>),
 }
 
 /// Gathers what a transaction does, queue by queue. Nothing of it has happened before [`Transaction::commit`].
@@ -29,7 +30,12 @@ impl Transaction {
         }
     }
 
-    /// Acknowledges or drops deliveries of one queue.
+    /// Refuses deliveries of one queue for good: they go to its dead-letter exchange after the commit, or nowhere.
+    pub fn reject(&mut self, queue: &Arc<QueueHandle>, ranges: Vec<Delivered>) {
+        self.steps(queue).push(Step::Reject(ranges));
+    }
+
+    /// Acknowledges deliveries of one queue.
     pub fn settle(&mut self, queue: &Arc<QueueHandle>, ranges: Vec<Delivered>) {
         self.steps(queue).push(Step::Settle(ranges));
     }
@@ -56,6 +62,7 @@ impl Transaction {
                         Step::Enqueue(_) if state.is_deleted() => {}
                         Step::Enqueue(run) => state.enqueue(run, now, records),
                         Step::Settle(ranges) => state.settle(&ranges, now, records),
+                        Step::Reject(ranges) => state.reject(ranges, now, records),
                     }
                 }
             });
@@ -73,8 +80,11 @@ struct Held {
 impl Drop for Held {
     /// However the commit ended: a queue that stays held delivers nothing ever again, and whoever enters it waits.
     fn drop(&mut self) {
-        for queue in self.queues.drain(..) {
-            queue.release(self.now);
+        let mut with_dead = std::mem::take(&mut self.queues);
+        with_dead.retain(|queue| queue.release(self.now));
+        // Only now, for a dead message may go to another queue that was held.
+        for queue in with_dead {
+            queue.dead_letter();
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::connection::host::ExchangeDeclare;
 use crate::connection::host::QueueDeclare;
 use crate::connection::host::QueueDeclared;
 use crate::model::AmqpError;
+use crate::model::Arguments;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
 use crate::model::QueueName;
@@ -135,6 +136,10 @@ impl Session {
             declare.queue
         };
         self.check_queue_right(Right::Configure, &name)?;
+        let known = vhost.queue(&name).is_some();
+        if !known {
+            self.check_dead_letter(&name, &declare.arguments)?;
+        }
         let (queue, commit) = vhost.declare_queue(
             QueueSpec {
                 name,
@@ -145,12 +150,27 @@ impl Session {
             },
             self.now,
         )?;
-        if declare.exclusive {
-            let exists =
-                |queue: &QueueHandle| vhost.queue(&queue.name).is_some_and(|q| *q == *queue);
-            self.exclusive.add(queue.clone(), exists);
+        if declare.exclusive && !known {
+            self.exclusive.push(queue.clone());
         }
         Ok(declared(&queue, commit))
+    }
+
+    /// Who names a dead-letter exchange publishes to it what the queue holds.
+    fn check_dead_letter(&self, queue: &str, arguments: &Arguments) -> Result<(), AmqpError> {
+        let key = "x-dead-letter-exchange";
+        let Some(value) = arguments.value(key) else {
+            return Ok(());
+        };
+        let Some(exchange) = arguments::text(value) else {
+            return Err(AmqpError::precondition_failed(format!(
+                "invalid type '{}' for arg '{key}' in {}",
+                arguments::type_name(value),
+                self.vhost()?.queue_resource(queue)
+            )));
+        };
+        self.check_queue_right(Right::Read, queue)?;
+        self.check_exchange_right(Right::Write, exchange)
     }
 
     pub(super) fn queue_check(&mut self, queue: &QueueName) -> Result<QueueDeclared, AmqpError> {
@@ -172,7 +192,7 @@ impl Session {
         };
         vhost.check_access(&queue, self.id)?;
         let deleted = vhost.delete_queue(&queue, if_unused, if_empty)?;
-        self.exclusive.remove(queue.id);
+        self.exclusive.retain(|exclusive| exclusive.id != queue.id);
         Ok(deleted)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::auth::Right;
 use crate::broker::Session;
 use crate::broker::session::settle::by_queue;
+use crate::broker::session::settle::limited;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
 use crate::connection::host::Settle;
@@ -108,11 +109,15 @@ impl Session {
                     results.push(self.stage_publish(&vhost, &mut transaction, &publish));
                 }
                 TxStep::Settle(Settle::Requeue, ranges) => requeues.push(ranges),
-                TxStep::Settle(Settle::Ack | Settle::Reject, ranges) => {
-                    returned += self.limited(channel, &ranges);
+                TxStep::Settle(settle @ (Settle::Ack | Settle::Reject), ranges) => {
+                    returned += limited(&ranges);
                     for ranges in by_queue(ranges) {
                         if let Some(queue) = self.queue_by_id(ranges[0].queue) {
-                            transaction.settle(&queue, ranges);
+                            if settle == Settle::Reject {
+                                transaction.reject(&queue, ranges);
+                            } else {
+                                transaction.settle(&queue, ranges);
+                            }
                         }
                     }
                 }

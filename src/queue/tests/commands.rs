@@ -111,6 +111,7 @@ pub(super) fn options() -> impl Strategy<Value = QueueOptions> {
             arguments: QueueArguments {
                 message_ttl,
                 expires,
+                ..QueueArguments::default()
             },
         },
     )

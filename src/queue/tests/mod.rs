@@ -199,6 +199,7 @@ fn expiring_queue(message_ttl: Option<u64>, expires: Option<u64>) -> Queue {
         arguments: QueueArguments {
             message_ttl,
             expires,
+            ..QueueArguments::default()
         },
         ..QueueOptions::default()
     })

@@ -16,7 +16,7 @@ const SECTOR_BYTES: usize = 512;
 
 /// A handle; clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -43,7 +43,7 @@ enum Change {
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The power goes off in this sync, counted from 1; the sync does not return and nothing happens after.
     PowerCutAtSync(u64),
     /// This write, resize or sync fails, counted from 1; those after it work.
@@ -52,7 +52,7 @@ pub(super) enum Trouble {
 
 impl Disk {
     /// The same content, synced, on a new disk with this trouble ahead.
-    pub(super) fn copy_with(&self, trouble: Trouble) -> Disk {
+    pub(crate) fn copy_with(&self, trouble: Trouble) -> Disk {
         let disk = Disk::with(self.state.0.lock().now.clone());
         disk.state.0.lock().trouble = Some(trouble);
         disk
@@ -69,12 +69,12 @@ impl Disk {
     }
 
     /// The content as the system shows it, on a healthy disk: what a killed process leaves.
-    pub(super) fn after_kill(&self) -> Disk {
+    pub(crate) fn after_kill(&self) -> Disk {
         Disk::with(self.state.0.lock().now.clone())
     }
 
     /// What the platter has after a power cut: everything synced, and of the rest what `seed` picks.
-    pub(super) fn after_power_cut(&self, seed: u64) -> Disk {
+    pub(crate) fn after_power_cut(&self, seed: u64) -> Disk {
         let mut random = StdRng::seed_from_u64(seed);
         let kept = [0.0, 0.5, 1.0, 0.1, 0.9][(seed % 5) as usize];
         let state = self.state.0.lock();
@@ -103,33 +103,33 @@ impl Disk {
     }
 
     /// Syncs that were asked for so far.
-    pub(super) fn syncs(&self) -> u64 {
+    pub(crate) fn syncs(&self) -> u64 {
         self.state.0.lock().syncs
     }
 
     /// Writes, resizes and syncs so far.
-    pub(super) fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         self.state.0.lock().operations
     }
 
     /// Fails the next write, resize or sync.
-    pub(super) fn fail_next(&self) {
+    pub(crate) fn fail_next(&self) {
         let mut state = self.state.0.lock();
         state.trouble = Some(Trouble::ErrorAtOperation(state.operations + 1));
     }
 
     /// Syncs do not return until [`Disk::go_on`].
-    pub(super) fn stall(&self) {
+    pub(crate) fn stall(&self) {
         self.state.0.lock().stalled = true;
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.state.0.lock().stalled = false;
         self.state.1.notify_all();
     }
 
     /// Replaces `from` by `to`, of the same length, wherever it stands; how often.
-    pub(super) fn replace(&self, from: &[u8], to: &[u8]) -> usize {
+    pub(crate) fn replace(&self, from: &[u8], to: &[u8]) -> usize {
         assert_eq!(from.len(), to.len());
         let mut state = self.state.0.lock();
         let places: Vec<_> = (0..state.now.len().saturating_sub(from.len()))

@@ -1,7 +1,7 @@
 //! Tests of the store through its public interface, on real files and on a simulated disk.
 
 mod crash;
-mod disk;
+pub(crate) mod disk;
 mod faults;
 mod files;
 mod history;

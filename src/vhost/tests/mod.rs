@@ -1,6 +1,7 @@
 //! Tests of a virtual host on a real store in a directory of its own.
 
 mod bind;
+mod dead_letter;
 mod declare;
 mod recovery;
 mod route;
@@ -73,7 +74,7 @@ impl Node {
         let highest = recovered.queues.iter().map(|queue| queue.queue.0).max();
         let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store), highest.unwrap_or(0) + 1));
-        let vhost = Arc::new(Vhost::new(VhostName::known("/"), Arc::clone(&shared)));
+        let vhost = Vhost::new(VhostName::known("/"), Arc::clone(&shared));
         let find = |name: &str| (name == "/").then(|| Arc::clone(&vhost));
         let topology =
             recover(&recovered.definitions, find, recovered.clean, NOW).expect("a sound store");

@@ -146,7 +146,7 @@ fn whoever_enters_a_queue_waits_for_the_commit_that_holds_it() {
         std::thread::yield_now();
     }
     node.shared.store.append(records);
-    queue.release(NOW);
+    assert!(!queue.release(NOW));
     assert!(waiting.join().expect("no panic").is_some());
     let node = node.restarted();
     assert_eq!(node.drain("a"), [""; 0], "settled after it was put");

@@ -1,0 +1,239 @@
+//! Messages that die: rejected, expired, or dropped because the queue is full (specification §6.7).
+//!
+//! With a dead-letter exchange they leave the queue as [`Dead`] ranges and stay in the store until the owner has handed
+//! their copies over; without one they are settled at once. Where they go is not known here.
+
+use crate::model::Delivered;
+use crate::model::ExchangeName;
+use crate::model::Position;
+use crate::model::RoutingKey;
+use crate::model::Run;
+use crate::queue::Queue;
+use crate::store::Record;
+
+/// Where a queue's dead messages go (`x-dead-letter-exchange`, `x-dead-letter-routing-key`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The exchange; it need not exist.
+    pub exchange: ExchangeName,
+    /// The routing key; each message's own when there is none.
+    pub routing_key: Option<RoutingKey>,
+}
+
+/// Why messages died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// `basic.reject` or `basic.nack` without requeue.
+    Rejected,
+    /// Their time to live has passed.
+    Expired,
+}
+
+impl Reason {
+    /// As `x-death` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Consecutive messages that died together. They have left the queue and are still in the store.
+#[derive(Debug, Clone)]
+pub struct Dead {
+    /// Why.
+    pub reason: Reason,
+    /// Position of the first.
+    pub first: Position,
+    /// The messages.
+    pub run: Run,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+}
+
+impl Queue {
+    /// The messages are refused for good: they go to the dead-letter exchange, or nowhere.
+    pub fn reject(&mut self, ranges: Vec<Delivered>, now: u64, records: &mut Vec<Record>) {
+        if self.deleted {
+            return;
+        }
+        for range in ranges {
+            self.credit(&range);
+            self.bury(Reason::Rejected, range.first, range.run, now, records);
+        }
+        self.dispatch(now, records);
+    }
+
+    /// Takes leave of messages that are no longer ready nor with a consumer.
+    pub(super) fn bury(
+        &mut self,
+        reason: Reason,
+        first: Position,
+        run: Run,
+        now: u64,
+        records: &mut Vec<Record>,
+    ) {
+        if self.options.arguments.dead_letter.is_none() {
+            self.settle_record(first, &run, records);
+            return;
+        }
+        self.dead.push(Dead {
+            reason,
+            first,
+            run,
+            at: now,
+        });
+    }
+
+    /// Whether [`Queue::take_dead`] has something to give.
+    pub fn has_dead(&self) -> bool {
+        // Who holds the queue has not handed its records over: what is not yet in the store must not leave it.
+        !self.dead.is_empty() && self.holds == 0
+    }
+
+    /// Takes the dead messages out, in the order in which they died. The caller settles them with
+    /// [`Queue::settle_dead`] once their copies are in the store's hands.
+    pub fn take_dead(&mut self) -> Vec<Dead> {
+        if self.holds > 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.dead)
+    }
+
+    /// What the store is told when the copies of dead messages are in its hands.
+    pub fn settle_dead(&self, dead: &[Dead], records: &mut Vec<Record>) {
+        if self.deleted {
+            return;
+        }
+        for dead in dead {
+            self.settle_record(dead.first, &dead.run, records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::QueueId;
+    use crate::model::RunBuilder;
+    use crate::model::message;
+    use crate::model::message::Traits;
+    use crate::queue::QueueArguments;
+    use crate::queue::QueueOptions;
+
+    const NOW: u64 = 1_000;
+
+    fn queue(dead_letter: bool, message_ttl: Option<u64>) -> Queue {
+        let dead_letter = dead_letter.then(|| DeadLetter {
+            exchange: ExchangeName::known("dlx"),
+            routing_key: None,
+        });
+        let arguments = QueueArguments {
+            message_ttl,
+            dead_letter,
+            ..QueueArguments::default()
+        };
+        let options = QueueOptions {
+            durable: true,
+            auto_delete: false,
+            arguments,
+        };
+        Queue::new(QueueId(7), options, Position(1), NOW)
+    }
+
+    fn persistent(bodies: &[&str]) -> Run {
+        let mut builder = RunBuilder::default();
+        let route = message::route(&ExchangeName::known(""), "q");
+        let traits = Traits::new(true, false, false, false, false, 0);
+        for body in bodies {
+            builder.push(&route, &[0x10, 0, 2], body.as_bytes(), traits);
+        }
+        builder.finish()
+    }
+
+    fn settled(records: &[Record]) -> u64 {
+        let count = |record: &Record| match record {
+            Record::Settle { count, .. } => *count,
+            Record::Put { .. }
+            | Record::Purge { .. }
+            | Record::DeleteQueue { .. }
+            | Record::Define { .. }
+            | Record::Undefine { .. } => 0,
+        };
+        records.iter().map(count).sum()
+    }
+
+    fn bodies(dead: &[Dead]) -> Vec<&[u8]> {
+        let messages = dead.iter().flat_map(|dead| dead.run.iter());
+        messages.map(|message| message.body()).collect()
+    }
+
+    #[test]
+    fn rejected_messages_stay_stored_until_their_copies_are() {
+        let mut queue = queue(true, None);
+        let mut records = Vec::new();
+        queue.enqueue(persistent(&["a", "b"]), NOW, &mut records);
+        let range = queue.get(false, NOW, &mut records).expect("a message");
+        queue.reject(vec![range], NOW + 5, &mut records);
+        assert_eq!((settled(&records), queue.counts().unacked), (0, 0));
+
+        let dead = queue.take_dead();
+        assert_eq!(bodies(&dead), [b"a"]);
+        assert_eq!((dead[0].reason, dead[0].at), (Reason::Rejected, NOW + 5));
+        assert!(!queue.has_dead());
+        queue.settle_dead(&dead, &mut records);
+        assert_eq!(settled(&records), 1);
+    }
+
+    #[test]
+    fn without_an_exchange_the_dead_are_settled_at_once() {
+        let mut queue = queue(false, None);
+        let mut records = Vec::new();
+        queue.enqueue(persistent(&["a"]), NOW, &mut records);
+        let range = queue.get(false, NOW, &mut records).expect("a message");
+        queue.reject(vec![range], NOW, &mut records);
+        assert_eq!(settled(&records), 1);
+        assert!(!queue.has_dead());
+    }
+
+    #[test]
+    fn expired_messages_die_in_order() {
+        let mut queue = queue(true, Some(10));
+        let mut records = Vec::new();
+        queue.enqueue(persistent(&["a"]), NOW, &mut records);
+        queue.enqueue(persistent(&["b"]), NOW + 1, &mut records);
+        queue.enqueue(persistent(&["c"]), NOW + 2, &mut records);
+        queue.tick(NOW + 11, &mut records);
+        let dead = queue.take_dead();
+        assert_eq!(bodies(&dead), [b"a", b"b"]);
+        assert!(dead.iter().all(|dead| dead.reason == Reason::Expired));
+        assert_eq!(queue.counts().ready, 1);
+    }
+
+    #[test]
+    fn the_dead_stay_while_the_queue_is_held() {
+        let mut queue = queue(true, Some(0));
+        let mut records = Vec::new();
+        queue.hold();
+        queue.enqueue(persistent(&["a"]), NOW, &mut records);
+        queue.tick(NOW, &mut records);
+        assert!(!queue.has_dead());
+        assert!(queue.take_dead().is_empty());
+        queue.release(NOW, &mut records);
+        assert_eq!(bodies(&queue.take_dead()), [b"a"]);
+    }
+
+    #[test]
+    fn a_deleted_queue_settles_nothing() {
+        let mut queue = queue(true, None);
+        let mut records = Vec::new();
+        queue.enqueue(persistent(&["a"]), NOW, &mut records);
+        let range = queue.get(false, NOW, &mut records).expect("a message");
+        queue.reject(vec![range], NOW, &mut records);
+        let dead = queue.take_dead();
+        queue.delete(&mut records);
+        queue.settle_dead(&dead, &mut records);
+        assert_eq!(settled(&records), 0);
+    }
+}

@@ -1,0 +1,169 @@
+//! Dead messages go to the dead-letter exchange of their queue (specification §6.7).
+//!
+//! The copies are handed to the store before the originals are settled there: a crash in between delivers a message
+//! twice, never not at all. No queue's lock is held while another's is taken. What dies in the target queues (a limit, a
+//! TTL of 0) goes through a work list, not through recursion; [`is_cycle`] bounds how long that can go on.
+//!
+//! It knows no rights: whoever declared the queue was allowed to name the exchange.
+
+mod death;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::model::ExchangeName;
+use crate::model::MessageRef;
+use crate::model::Run;
+use crate::model::RunBuilder;
+use crate::model::message;
+use crate::model::message::Traits;
+use crate::protocol::properties;
+use crate::queue::Dead;
+use crate::queue::DeadLetter;
+use crate::queue::Reason;
+use crate::vhost::Exchange;
+use crate::vhost::QueueHandle;
+use crate::vhost::Route;
+use crate::vhost::Vhost;
+use death::is_cycle;
+use death::properties_of_dead;
+
+/// Ranges of dead messages whose originals are settled together. It bounds how many messages are held twice.
+const BATCH: usize = 64;
+
+/// Queues in which more messages have died meanwhile.
+type Work = VecDeque<Arc<QueueHandle>>;
+
+impl Vhost {
+    /// Publishes the dead messages of `queue` to its dead-letter exchange, and those that die on the way to theirs.
+    pub(super) fn dead_letter(&self, queue: &QueueHandle) {
+        let mut work = Work::new();
+        self.dead_letter_from(queue, &mut work);
+        while let Some(queue) = work.pop_front() {
+            self.dead_letter_from(&queue, &mut work);
+        }
+    }
+
+    fn dead_letter_from(&self, queue: &QueueHandle, work: &mut Work) {
+        // One thread at a time, so that messages arrive in the order in which they died.
+        let _turn = queue.dead_lettering.lock();
+        let target = queue.dead_letter.as_ref();
+        let target = target.and_then(|target| Some((target, self.exchange(&target.exchange)?)));
+        let mut dead = queue.take_dead().into_iter();
+        loop {
+            let batch: Vec<_> = dead.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return;
+            }
+            if let Some((target, exchange)) = &target {
+                for dead in &batch {
+                    self.republish(queue, dead, target, exchange, work);
+                }
+            }
+            queue.settle_dead(&batch);
+        }
+    }
+
+    fn republish(
+        &self,
+        queue: &QueueHandle,
+        dead: &Dead,
+        target: &DeadLetter,
+        exchange: &Arc<Exchange>,
+        work: &mut Work,
+    ) {
+        let mut copies = Copies {
+            now: dead.at,
+            ..Copies::default()
+        };
+        let mut known: Option<(&str, Route)> = None;
+        for message in dead.run.iter() {
+            let key = target.routing_key.as_deref();
+            let key = key.unwrap_or_else(|| message.routing_key());
+            let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
+            let route = match &known {
+                Some((last, route)) if *last == key && !route.by_headers => route.clone(),
+                _ => {
+                    let headers = properties::headers(&header);
+                    self.route(exchange, key, headers.as_ref())
+                }
+            };
+            known = Some((key, route.clone()));
+            copies.add(dead.reason, message, &target.exchange, key, &header, route);
+            work.extend(copies.take_reached());
+        }
+        copies.hand_over();
+        work.extend(copies.take_reached());
+    }
+}
+
+/// Copies of dead messages on their way; neighbours with the same destinations travel as one run.
+#[derive(Default)]
+struct Copies {
+    builder: RunBuilder,
+    queues: Arc<[Arc<QueueHandle>]>,
+    /// Queues in which handing over has let messages die.
+    reached: Vec<Arc<QueueHandle>>,
+    now: u64,
+}
+
+impl Copies {
+    fn add(
+        &mut self,
+        reason: Reason,
+        message: MessageRef<'_>,
+        exchange: &ExchangeName,
+        key: &str,
+        header: &[u8],
+        route: Route,
+    ) {
+        let cycles =
+            |queue: &Arc<QueueHandle>| reason != Reason::Rejected && is_cycle(header, &queue.name);
+        let queues = if route.queues.iter().any(cycles) {
+            let queues = route.queues.iter().filter(|queue| !cycles(queue));
+            queues.cloned().collect()
+        } else {
+            route.queues
+        };
+        if queues != self.queues {
+            self.hand_over();
+            self.queues = queues;
+        }
+        if self.queues.is_empty() {
+            return;
+        }
+        let traits = message.traits();
+        let traits = Traits::new(
+            traits.persistent(),
+            true,
+            false,
+            traits.has_user_id(),
+            traits.has_reply_to(),
+            traits.priority,
+        );
+        let route = message::route(exchange, key);
+        self.builder.push(&route, header, message.body(), traits);
+    }
+
+    fn hand_over(&mut self) {
+        if self.builder.is_empty() {
+            return;
+        }
+        let run: Run = self.builder.finish();
+        for queue in self.queues.iter() {
+            let now = self.now;
+            let (_, _, has_dead) = queue.enter_gathering(|state, records| {
+                if !state.is_deleted() {
+                    state.enqueue(run.clone(), now, records);
+                }
+            });
+            if has_dead {
+                self.reached.push(Arc::clone(queue));
+            }
+        }
+    }
+
+    fn take_reached(&mut self) -> impl Iterator<Item = Arc<QueueHandle>> + use<> {
+        std::mem::take(&mut self.reached).into_iter()
+    }
+}
