@@ -9,12 +9,15 @@ mod definitions;
 mod options;
 mod session;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
+use dashmap::Entry;
 
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
@@ -74,17 +77,15 @@ impl Broker {
 
     /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
     pub fn create_vhost(&self, name: &VhostName) -> Lsn {
-        let mut made = false;
-        self.vhosts.entry(name.clone()).or_insert_with(|| {
-            made = true;
-            Vhost::new(name.clone(), Arc::clone(&self.shared))
-        });
-        if !made {
+        let Entry::Vacant(vacant) = self.vhosts.entry(name.clone()) else {
             return Lsn::NONE;
-        }
-        self.shared
-            .store
-            .append(vec![definitions::define_vhost(name)])
+        };
+        // Before anyone can find it: on disk nothing may come before its virtual host.
+        let store = &self.shared.store;
+        let lsn = store.append(vec![definitions::define_vhost(name)]);
+        let vhost = Vhost::new(name.clone(), Arc::clone(&self.shared));
+        vacant.insert(vhost);
+        lsn
     }
 
     /// How far the store is durable.

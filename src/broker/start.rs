@@ -120,10 +120,11 @@ impl Broker {
             .map_err(|why| invalid("default_vhost", why.to_string()))?;
         let user = UserName::new(&options.default_user)
             .map_err(|why| invalid("default_user", why.to_string()))?;
-        let vhost_made = self.create_vhost(&vhost);
+        // The virtual host last: a start that finds one does not come here again.
         let user_made = self
             .access
             .make_first_user(&user, &options.default_pass, &vhost);
+        let vhost_made = self.create_vhost(&vhost);
         self.shared.store.wait(vhost_made.max(user_made))?;
         tracing::info!(%vhost, %user, "first start: made a virtual host and a user");
         Ok(())

@@ -14,10 +14,9 @@ pub(super) fn message_ttl(run: &Run) -> Option<u64> {
     if !message.traits().has_expiration() {
         return None;
     }
-    properties::Fields(message.header())
-        .expiration()?
-        .parse()
-        .ok()
+    let expiration = properties::Fields(message.header()).expiration()?;
+    // Signed, for `-0` is a number as well.
+    u64::try_from(expiration.parse::<i64>().ok()?).ok()
 }
 
 impl Queue {

@@ -25,6 +25,7 @@ impl Session {
         let vhost = self.vhost()?;
         let queue = vhost.queue_for(&consume.queue, self.id)?;
         let resource = vhost.queue_resource(&consume.queue);
+        check_arguments(&consume, &resource)?;
         let priority = priority(&consume, &resource)?;
         let Some(state) = self.channels.get_mut(&channel) else {
             return Err(AmqpError::new(
@@ -130,6 +131,23 @@ impl Session {
             self.delivering.clear();
         }
         self.delivering.insert(queue.id, queue);
+    }
+}
+
+/// Arguments that belong to streams.
+const OF_STREAMS: &[&str] = &[
+    "x-stream-offset",
+    "x-stream-filter",
+    "x-stream-match-unfiltered",
+];
+
+fn check_arguments(consume: &Consume, resource: &str) -> Result<(), AmqpError> {
+    let has = |key: &&&str| consume.arguments.value(key).is_some();
+    match OF_STREAMS.iter().find(has) {
+        None => Ok(()),
+        Some(key) => Err(AmqpError::precondition_failed(format!(
+            "invalid arg '{key}' for {resource} of queue type rabbit_classic_queue"
+        ))),
     }
 }
 

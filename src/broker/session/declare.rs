@@ -136,8 +136,7 @@ impl Session {
             declare.queue
         };
         self.check_queue_right(Right::Configure, &name)?;
-        let known = vhost.queue(&name).is_some();
-        if !known {
+        if vhost.queue(&name).is_none() {
             self.check_dead_letter(&name, &declare.arguments)?;
         }
         let (queue, commit) = vhost.declare_queue(
@@ -150,8 +149,10 @@ impl Session {
             },
             self.now,
         )?;
-        if declare.exclusive && !known {
-            self.exclusive.push(queue.clone());
+        if declare.exclusive {
+            let exists =
+                |queue: &QueueHandle| vhost.queue(&queue.name).is_some_and(|q| *q == *queue);
+            self.exclusive.add(queue.clone(), exists);
         }
         Ok(declared(&queue, commit))
     }
@@ -192,7 +193,7 @@ impl Session {
         };
         vhost.check_access(&queue, self.id)?;
         let deleted = vhost.delete_queue(&queue, if_unused, if_empty)?;
-        self.exclusive.retain(|exclusive| exclusive.id != queue.id);
+        self.exclusive.remove(queue.id);
         Ok(deleted)
     }
 

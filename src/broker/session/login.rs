@@ -141,7 +141,7 @@ impl Session {
         }
         self.return_undelivered();
         self.broker.connections.remove(self.id);
-        let exclusive = std::mem::take(&mut self.exclusive);
+        let exclusive = self.exclusive.take();
         let lsn = match &self.vhost {
             Some(vhost) => vhost.delete_exclusive(&exclusive),
             None => Lsn::NONE,

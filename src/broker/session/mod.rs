@@ -5,6 +5,7 @@
 
 mod consume;
 mod declare;
+mod exclusive;
 mod login;
 mod publish;
 mod settle;
@@ -45,12 +46,14 @@ use crate::model::outbox::Parcel;
 use crate::queue::ChannelLimit;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
+use exclusive::Exclusive;
 use publish::RouteCache;
 
-#[derive(Default)]
 struct Channel {
     limit: Arc<ChannelLimit>,
     consumers: Vec<ConsumerId>,
+    /// Consumers with smaller ids were on an earlier channel of the same number.
+    first_consumer: ConsumerId,
 }
 
 /// See the module's documentation.
@@ -65,7 +68,7 @@ pub struct Session {
     vhost: Option<Arc<Vhost>>,
     channels: HashMap<ChannelId, Channel>,
     consumers: HashMap<ConsumerId, (ChannelId, Arc<QueueHandle>)>,
-    exclusive: Vec<Arc<QueueHandle>>,
+    exclusive: Exclusive,
     /// Queues that deliveries came from, so that settling needs no shared map.
     delivering: HashMap<QueueId, Arc<QueueHandle>>,
     routes: RouteCache,
@@ -88,7 +91,7 @@ impl Session {
             vhost: None,
             channels: HashMap::new(),
             consumers: HashMap::new(),
-            exclusive: Vec::new(),
+            exclusive: Exclusive::default(),
             delivering: HashMap::new(),
             routes: RouteCache::default(),
             publishes: false,
@@ -139,11 +142,22 @@ impl Session {
                 self.forget_consumer(*channel, *consumer);
             }
         }
+        // A queue may have found no room just before there was some, and left its note just after.
+        self.resume_stalled();
     }
 
     /// Bytes of deliveries have left for the peer: queues that waited for room deliver again.
     pub fn delivered(&mut self, bytes: usize) {
         self.outbox.release(bytes);
+        self.resume_stalled();
+    }
+
+    #[cfg(test)]
+    pub(super) fn exclusive_count(&self) -> usize {
+        self.exclusive.len()
+    }
+
+    fn resume_stalled(&mut self) {
         for id in self.outbox.take_stalled() {
             self.resume(id);
         }
@@ -230,7 +244,12 @@ impl Host for Session {
     }
 
     fn open_channel(&mut self, channel: ChannelId) -> Result<(), AmqpError> {
-        self.channels.insert(channel, Channel::default());
+        let opened = Channel {
+            limit: Arc::default(),
+            consumers: Vec::new(),
+            first_consumer: self.broker.new_consumer_id(),
+        };
+        self.channels.insert(channel, opened);
         Ok(())
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::auth::Right;
 use crate::broker::Session;
 use crate::broker::session::settle::by_queue;
-use crate::broker::session::settle::limited;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
 use crate::connection::host::Settle;
@@ -110,7 +109,7 @@ impl Session {
                 }
                 TxStep::Settle(Settle::Requeue, ranges) => requeues.push(ranges),
                 TxStep::Settle(settle @ (Settle::Ack | Settle::Reject), ranges) => {
-                    returned += limited(&ranges);
+                    returned += self.limited(channel, &ranges);
                     for ranges in by_queue(ranges) {
                         if let Some(queue) = self.queue_by_id(ranges[0].queue) {
                             if settle == Settle::Reject {

@@ -12,7 +12,7 @@ impl Session {
         settle: Settle,
         ranges: Vec<Delivered>,
     ) {
-        let returned: u64 = limited(&ranges);
+        let returned = self.limited(channel, &ranges);
         for ranges in by_queue(ranges) {
             self.settle_in_queue(settle, ranges);
         }
@@ -36,6 +36,20 @@ impl Session {
     /// Returns a delivery that never reached a channel.
     pub(super) fn requeue_range(&mut self, range: Delivered) {
         self.settle_in_queue(Settle::Requeue, vec![range]);
+    }
+
+    /// How many messages count against the channel's shared limit: those of its consumers, not of `basic.get`, and not
+    /// what comes back late from a channel that had the same number.
+    pub(super) fn limited(&self, channel: ChannelId, ranges: &[Delivered]) -> u64 {
+        let Some(state) = self.channels.get(&channel) else {
+            return 0;
+        };
+        let of_channel = |range: &&Delivered| {
+            let consumer = range.consumer;
+            consumer.is_some_and(|consumer| consumer >= state.first_consumer)
+        };
+        let counted = ranges.iter().filter(of_channel);
+        counted.map(|range| range.run.len() as u64).sum()
     }
 
     /// Messages no longer count against the channel's shared limit: queues that waited for it deliver again.
@@ -64,13 +78,4 @@ pub(super) fn by_queue(mut ranges: Vec<Delivered>) -> impl Iterator<Item = Vec<D
         }));
         Some(same)
     })
-}
-
-/// How many of them count against the channel's shared limit: those of consumers, not of `basic.get`.
-pub(super) fn limited(ranges: &[Delivered]) -> u64 {
-    ranges
-        .iter()
-        .filter(|range| range.consumer.is_some())
-        .map(|range| range.run.len() as u64)
-        .sum()
 }

@@ -87,6 +87,19 @@ fn publish_to_a_missing_exchange_closes_only_the_channel() {
 }
 
 #[test]
+fn a_channel_closes_once_however_much_is_wrong() {
+    let mut client = Script::open_channel(1);
+    client.send_at_once(&[
+        "basic.publish 1 exchange=nowhere key=q body=a",
+        "basic.ack 1 tag=99",
+        "channel.flow 1",
+    ]);
+    client
+        .expect("channel.close 1 code=404 ids=60,40")
+        .expect_nothing();
+}
+
+#[test]
 fn mandatory_messages_come_back() {
     let mut client = Script::open_channel(1);
     client.send("basic.publish 1 exchange=amq.fanout key=k body=hi mandatory");

@@ -123,6 +123,24 @@ fn steps_keep_their_order() {
 }
 
 #[test]
+fn acks_keep_their_place_among_publishes() {
+    let mut client = transacting();
+    client.host.put("q", "a");
+    client
+        .send("basic.get 1 queue=q")
+        .expect("basic.get-ok 1 tag=1");
+    client.host.log.clear();
+    client.send_at_once(&[
+        "basic.publish 1 key=q body=b",
+        "basic.ack 1 tag=1",
+        "basic.publish 1 key=q body=c",
+        "tx.commit 1",
+    ]);
+    client.expect("tx.commit-ok 1");
+    client.host_did(&["commit 1 3", "settle 1 ack 1:1"]);
+}
+
+#[test]
 fn errors_come_at_once() {
     let mut client = transacting();
     client.send_at_once(&[
