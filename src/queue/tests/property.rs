@@ -426,7 +426,7 @@ fn sent(range: &Delivered, no_ack: bool) -> Vec<Sent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn a_queue_agrees_with_a_list_of_messages(
         options in options(),
