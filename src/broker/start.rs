@@ -82,7 +82,15 @@ impl Broker {
             recovered.clean,
             now,
         )?;
-        let dropped = store.retain_queues(&topology.queues)?;
+        let dropped = if topology.unreadable == 0 {
+            store.retain_queues(&topology.queues)?
+        } else {
+            tracing::warn!(
+                queues = topology.unreadable,
+                "messages of queues that could not be recovered are kept in the store"
+            );
+            0
+        };
         store.append(topology.obsolete);
         tracing::info!(
             queues = topology.queues.len(),

@@ -26,6 +26,8 @@ pub struct RecoveredTopology {
     pub queues: HashSet<QueueId>,
     /// Number of messages.
     pub messages: u64,
+    /// Queues that are there and could not be rebuilt. Their messages are not to be taken for leftovers.
+    pub unreadable: u64,
     /// What to tell the store now that it was read.
     pub obsolete: Vec<Record>,
 }
@@ -95,10 +97,15 @@ pub fn recover(
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "a queue could not be recovered");
+                recovered.unreadable += 1;
                 continue;
             }
         };
-        let Some(vhost) = vhost(&name) else { continue };
+        let Some(vhost) = vhost(&name) else {
+            tracing::error!(queue = %spec.name, vhost = name, "a queue's virtual host is missing");
+            recovered.unreadable += 1;
+            continue;
+        };
         let resource = vhost.queue_resource(&spec.name);
         let arguments = QueueArguments::parse(&spec.arguments, &resource).unwrap_or_else(|error| {
             tracing::error!(%error, "arguments of a recovered queue are not obeyed");

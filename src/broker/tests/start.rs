@@ -1,6 +1,7 @@
 //! Starting: the first time, again, and on what an interrupted first start left.
 
 use super::*;
+use crate::store::Definition;
 use crate::store::Record;
 use crate::store::Store;
 
@@ -105,7 +106,7 @@ fn a_first_start_that_got_no_further_than_the_user_is_made_again() {
         .into_iter()
         .filter(|definition| !is_vhost(definition.kind));
     let (store, _) = Store::open(dir.path(), StoreOptions::default()).expect("a store");
-    let define = |definition: crate::store::Definition| Record::Define {
+    let define = |definition: Definition| Record::Define {
         kind: definition.kind,
         key: definition.key,
         value: definition.value,
@@ -133,4 +134,59 @@ fn settings_that_are_no_names_are_refused() {
         error.to_string(),
         "default_vhost is not a name: name of 256 bytes is longer than 255"
     );
+}
+
+#[test]
+fn messages_of_a_queue_that_cannot_be_read_are_not_taken_for_leftovers() {
+    let node = Node::new();
+    let mut client = node.client();
+    for name in ["sound", "damaged"] {
+        client.queue(name);
+        client.send("", name, &["a"]);
+    }
+    let damaged = node
+        .vhost("/")
+        .expect("there")
+        .queue("damaged")
+        .expect("there")
+        .id;
+    node.broker.stop().expect("a sound store");
+    let change_definition = |from: &str, to: &str| {
+        let (store, recovered) =
+            Store::open(node.dir.path(), StoreOptions::default()).expect("a store");
+        let kept = store.load(damaged).expect("a sound store").runs.len();
+        let texts = recovered.definitions.into_iter().map(|definition| {
+            let text = String::from_utf8_lossy(&definition.value).into_owned();
+            (definition, text)
+        });
+        let changed = texts.filter(|(_, text)| text.contains(from));
+        let define = |(definition, text): (Definition, String)| Record::Define {
+            kind: definition.kind,
+            key: definition.key,
+            value: text.replace(from, to).into_bytes(),
+        };
+        store.append(changed.map(define).collect());
+        store.close().expect("a sound store");
+        kept
+    };
+    let good = r#""vhost":"/","name":"damaged""#;
+    for bad in [
+        r#""vhost":"/","name":damaged"#,
+        r#""vhost":"none","name":"damaged""#,
+    ] {
+        assert_eq!(change_definition(good, bad), 1);
+        let broker = Broker::start(options(node.dir.path()), NOW).expect("the rest is served");
+        assert!(broker.vhost("/").expect("there").queue("damaged").is_none());
+        assert!(broker.vhost("/").expect("there").queue("sound").is_some());
+        broker.stop().expect("a sound store");
+        assert_eq!(
+            change_definition(bad, good),
+            1,
+            "the message is still there"
+        );
+    }
+    let broker = Broker::start(options(node.dir.path()), NOW).expect("a node");
+    let dir = tempfile::tempdir().expect("a directory");
+    let repaired = Node { dir, broker };
+    assert_eq!(repaired.client().drain("damaged"), ["a"]);
 }
