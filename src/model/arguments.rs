@@ -1,6 +1,6 @@
 //! Argument tables of declarations, bindings and consumers.
 //!
-//! The table type is amq-protocol's: sorted by key, the last of duplicate keys wins. What the arguments mean is
+//! The table type is amq-protocol's: sorted by key, the first of duplicate keys wins, as in RabbitMQ's look-ups. What the arguments mean is
 //! decided by those who obey them.
 
 use amq_protocol::types::AMQPValue;
