@@ -229,7 +229,8 @@ pub trait Host {
     /// `queue.unbind`, `exchange.unbind`.
     fn unbind(&mut self, bind: Bind) -> Result<Lsn, AmqpError>;
 
-    /// Routes and enqueues. On error nothing of the run was enqueued.
+    /// Routes and enqueues. On error the messages before the one at fault were enqueued, as with RabbitMQ, which takes
+    /// them one by one.
     fn publish(&mut self, channel: ChannelId, publish: Publish) -> Result<Published, AmqpError>;
 
     /// Checks a publish on a transactional channel now; it is enqueued by [`Host::commit`].
