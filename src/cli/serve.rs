@@ -1,6 +1,7 @@
 //! `leveret serve`: from settings to a running node, and to its orderly end.
 
 use std::error::Error;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::connection::ConnectionOptions;
 use crate::management::Management;
 use crate::management::Node;
 use crate::server::Clock;
+use crate::server::Listener;
 use crate::server::Server;
 use crate::server::ServerOptions;
 use crate::server::open_all;
@@ -46,6 +48,24 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
     let clock = Clock::start();
     let broker = Broker::start(broker_options(&settings), clock.millis(clock.now()))?;
+    let ran = run(&settings, &broker, http_listeners);
+    if let Some(failure) = broker.store().failure() {
+        return Err(format!("the store failed and the node stopped: {failure}").into());
+    }
+    // Also when it never ran, for want of a port: a store that is not closed counts as crashed.
+    let stopped = broker.stop();
+    ran?;
+    stopped?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens the front doors and waits for the end.
+fn run(
+    settings: &Settings,
+    broker: &Arc<Broker>,
+    http_listeners: Vec<Listener>,
+) -> Result<(), Box<dyn Error>> {
     let (sender, stop) = mpsc::sync_channel(4);
     broker
         .store()
@@ -53,11 +73,11 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     watch_signals(sender)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let server = Server::start(
-        Arc::clone(&broker),
+        Arc::clone(broker),
         ServerOptions {
             listen: settings.listen.clone(),
             loops: settings.loop_count(cores),
-            connection: connection_options(&settings),
+            connection: connection_options(settings),
             shutdown_timeout: settings.shutdown_timeout,
         },
     )?;
@@ -74,8 +94,8 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         .into_iter()
         .map(|listener| listener.socket)
         .collect();
-    let management = Management::start(Arc::clone(&broker), node, sockets)?;
-    announce(&settings, server.addresses(), &http_addresses);
+    let management = Management::start(Arc::clone(broker), node, sockets)?;
+    announce(settings, server.addresses(), &http_addresses);
 
     let why = stop.recv().unwrap_or(Stop::Signal("no more signals"));
     if let Stop::Signal(signal) = why {
@@ -89,11 +109,6 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
             "connections did not close in time and were cut"
         );
     }
-    if let Some(failure) = broker.store().failure() {
-        return Err(format!("the store failed and the node stopped: {failure}").into());
-    }
-    broker.stop()?;
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -148,7 +163,9 @@ fn announce(settings: &Settings, amqp: &[SocketAddr], http: &[SocketAddr]) {
     } else {
         list(http)
     };
-    println!(
+    // Whoever started it may have closed its end.
+    let _ = writeln!(
+        std::io::stdout(),
         "Leveret {} is ready: AMQP on {}, HTTP on {http}, data in {}",
         env!("CARGO_PKG_VERSION"),
         list(amqp),

@@ -23,6 +23,7 @@ use crate::model::Lsn;
 use crate::model::Outbox;
 use crate::model::outbox::Parcel;
 use crate::server::loops::Context;
+use crate::server::loops::OpenGuard;
 use crate::server::scratch;
 use crate::store::CommitWaiter;
 
@@ -80,7 +81,8 @@ struct Driver {
     delivering: usize,
     parcels: Vec<Parcel>,
     notified: Lsn,
-    opened: bool,
+    /// Once the connection was open: the server that stops waits for it.
+    opened: Option<OpenGuard>,
 }
 
 impl Driver {
@@ -100,7 +102,7 @@ impl Driver {
             delivering: 0,
             parcels: Vec::new(),
             notified: Lsn::NONE,
-            opened: false,
+            opened: None,
         }
     }
 
@@ -314,8 +316,8 @@ impl Driver {
     }
 
     fn log_opened(&mut self) {
-        if !self.opened && matches!(self.machine.status(), Status::Open) {
-            self.opened = true;
+        if self.opened.is_none() && matches!(self.machine.status(), Status::Open) {
+            self.opened = Some(self.context.open.enter());
             tracing::info!(
                 user = self.session.user_name(),
                 vhost = self.session.vhost_name(),
@@ -328,19 +330,20 @@ impl Driver {
     /// Returns everything to the broker, then lets the socket go.
     async fn finish(mut self, end: End) {
         self.machine.abandon(&mut self.session);
-        let opened = self.opened;
         let Self {
             socket,
             session,
             machine,
             context,
-            input,
+            output,
+            written,
+            opened,
             ..
         } = self;
         drop(session);
         let why = machine.ending().cloned();
         match (&end, &why) {
-            (End::Gone(error), _) if opened => {
+            (End::Gone(error), _) if opened.is_some() => {
                 let error = error.as_ref().map(ToString::to_string);
                 tracing::warn!(
                     error,
@@ -353,13 +356,18 @@ impl Driver {
             }
             (End::Finished, Some(why)) => tracing::warn!(?why, "connection ended"),
         }
-        drop(input);
-        if let (End::Finished, Status::Finished { linger }) = (end, machine.status()) {
-            drop(machine);
-            let hang_up = linger.is_zero();
-            let linger = if hang_up { DRAIN_TIME_MAX } else { linger };
-            drain(&socket, hang_up, context.clock.now() + linger).await;
-        }
+        let (End::Finished, Status::Finished { linger }) = (end, machine.status()) else {
+            return;
+        };
+        let lingers = linger.max(DRAIN_TIME_MAX);
+        let rest = Rest {
+            socket,
+            output,
+            written,
+            until: context.clock.now() + lingers,
+        };
+        drop((machine, context));
+        rest.see_off(linger.is_zero(), opened).await;
     }
 }
 
@@ -371,28 +379,62 @@ async fn signalled(outbox: &Outbox) {
     .await;
 }
 
-/// Discards what the peer still sends until it closes, or the time is over: closing with unread bytes would reset the
-/// connection and could take our last frames with it.
-///
-/// A client that was sent `close-ok` closes first, as it does with RabbitMQ: some report an end of stream that overtakes
-/// their handling of `close-ok` as an error. A refused login sees no end of stream before the pause is over.
-async fn drain(socket: &TcpStream, hang_up: bool, until: Instant) {
-    if hang_up {
-        let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+/// A connection that is over but for its socket.
+struct Rest {
+    socket: TcpStream,
+    output: Vec<u8>,
+    written: usize,
+    /// The socket is dropped then, whatever the peer does.
+    until: Instant,
+}
+
+impl Rest {
+    /// Writes what is left and discards what the peer still sends until it closes, or the time is over: closing with
+    /// unread bytes would reset the connection and could take our last frames with it.
+    ///
+    /// A client that was sent `close-ok` closes first, as it does with RabbitMQ: some report an end of stream that
+    /// overtakes their handling of `close-ok` as an error. A refused login sees no end of stream before the pause is
+    /// over.
+    async fn see_off(mut self, hang_up: bool, opened: Option<OpenGuard>) {
+        let until = self.until.into();
+        let seen_off = async {
+            let mut hears = true;
+            while self.written < self.output.len() {
+                tokio::select! {
+                    _ = self.socket.writable() => self.write()?,
+                    _ = self.socket.readable(), if hears => hears = self.discard()?,
+                }
+            }
+            // The peer has what we had to say; how long it takes to close is its own affair.
+            drop(opened);
+            self.output = Vec::new();
+            if hang_up {
+                socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write)?;
+            }
+            while hears {
+                self.socket.readable().await?;
+                hears = self.discard()?;
+            }
+            Ok::<(), io::Error>(())
+        };
+        let _ = tokio::time::timeout_at(until, seen_off).await;
     }
-    let drained = async {
-        let mut scrap = [0; 4096];
-        loop {
-            if socket.readable().await.is_err() {
-                return;
-            }
-            match socket.try_read(&mut scrap) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self.socket.try_write(&self.output[self.written..]) {
+            Ok(count) => self.written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-    };
-    let _ = tokio::time::timeout_at(until.into(), drained).await;
+        Ok(())
+    }
+
+    /// Whether the peer may send more.
+    fn discard(&self) -> io::Result<bool> {
+        match self.socket.try_read(&mut [0; 4096]) {
+            Ok(count) => Ok(count > 0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub(super) struct Setup {
     pub(super) connection: ConnectionOptions,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) clock: Clock,
+    pub(super) open: OpenCount,
 }
 
 /// What each connection's task needs.
@@ -38,6 +41,33 @@ pub(super) struct Context {
     pub(super) broker: Arc<Broker>,
     pub(super) options: ConnectionOptions,
     pub(super) clock: Clock,
+    pub(super) open: OpenCount,
+}
+
+/// Connections that are past `connection.open` and not done with, which is longer than the broker knows them: one that
+/// was asked to close has yet to answer.
+#[derive(Clone, Default)]
+pub(super) struct OpenCount(Arc<AtomicUsize>);
+
+impl OpenCount {
+    /// Counts one more until the guard is dropped.
+    pub(super) fn enter(&self) -> OpenGuard {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OpenGuard(self.clone())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One connection that counts.
+pub(super) struct OpenGuard(OpenCount);
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
@@ -45,6 +75,7 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
         broker: setup.broker,
         options: setup.connection,
         clock: setup.clock,
+        open: setup.open,
     };
     let mut threads = Vec::new();
     let mut loops = Vec::new();

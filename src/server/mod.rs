@@ -10,6 +10,8 @@ mod loops;
 mod scratch;
 mod timers;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub use clock::Clock;
 pub use listen::ListenError;
 pub use listen::Listener;
 pub use listen::open_all;
+use loops::OpenCount;
 
 /// What an operator can set about the AMQP front door.
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ pub struct Server {
     threads: Vec<std::thread::JoinHandle<()>>,
     shutdown_timeout: Duration,
     clock: Clock,
+    open: OpenCount,
 }
 
 impl Server {
@@ -54,6 +58,7 @@ impl Server {
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let (stop, stopped) = watch::channel(false);
         let clock = Clock::start();
+        let open = OpenCount::default();
         let threads = loops::start(loops::Setup {
             broker: Arc::clone(&broker),
             listeners,
@@ -61,6 +66,7 @@ impl Server {
             connection: options.connection,
             stopped,
             clock,
+            open: open.clone(),
         })
         .map_err(ListenError::Thread)?;
         Ok(Self {
@@ -70,6 +76,7 @@ impl Server {
             threads,
             shutdown_timeout: options.shutdown_timeout,
             clock,
+            open,
         })
     }
 
@@ -78,20 +85,25 @@ impl Server {
         &self.addresses
     }
 
-    /// Stops accepting, asks every client to close, waits for them until the deadline, joins the loops.
-    /// Answers how many connections were cut because they did not close in time.
+    /// Stops accepting, asks every client to close, waits for their answers until the deadline, joins the loops.
+    /// Answers how many connections were cut because they did not close in time. Handshakes are cut at once.
     pub fn stop(self) -> usize {
         let _ = self.stop.send(true);
-        self.broker.connections().close(
-            |_| true,
-            ReplyCode::ConnectionForced,
-            "broker forced connection closure with reason 'shutdown'",
-        );
         let deadline = self.clock.now() + self.shutdown_timeout;
-        while !self.broker.connections().is_empty() && self.clock.now() < deadline {
+        let asked = RefCell::new(HashSet::new());
+        loop {
+            // Again each time, for handshakes may have come to their end meanwhile.
+            self.broker.connections().close(
+                |connection| asked.borrow_mut().insert(connection.id),
+                ReplyCode::ConnectionForced,
+                "broker forced connection closure with reason 'shutdown'",
+            );
+            if self.open.count() == 0 || self.clock.now() >= deadline {
+                break;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
-        let cut = self.broker.connections().len();
+        let cut = self.open.count();
         drop(self.stop);
         for thread in self.threads {
             if thread.join().is_err() {
