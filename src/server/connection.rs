@@ -1,8 +1,8 @@
 //! One task per connection: owns the socket, the machine and the session, and moves bytes and parcels between them.
 //!
 //! Each turn takes what the broker left (deliveries, commits), what the socket has, lets the machine decide, and writes
-//! what came of it. Reading stops while the peer does not take our output, while the machine waits for the disk, and,
-//! for a connection that publishes, while the store has more than it can write.
+//! what came of it. Reading stops while the machine wants nothing (the peer takes none of a lot of output, or a reply
+//! waits for the disk) and, for a connection that publishes, while the store has more than it can write.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,19 +18,22 @@ use tracing::Instrument;
 use crate::broker::Session;
 use crate::connection::Connection;
 use crate::connection::Ending;
+use crate::connection::OUTPUT_BYTES_MAX;
 use crate::connection::Status;
 use crate::model::Lsn;
 use crate::model::Outbox;
 use crate::model::outbox::Parcel;
+use crate::server::farewell::DRAIN_TIME_MAX;
+use crate::server::farewell::Farewell;
 use crate::server::loops::Context;
 use crate::server::loops::OpenGuard;
 use crate::server::scratch;
 use crate::store::CommitWaiter;
 
-/// Output that the peer has not taken; above it, nothing more is read from it.
-const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-/// Linger for bytes in flight after we have closed: a reset would discard the peer's copy of our last frames.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// Output that the peer has not taken; above it, deliveries stay in the outbox, under a bound that queues respect.
+///
+/// What the peer sends is still read, up to the machine's own bound: it may be publishing before it consumes.
+const DELIVER_BELOW_BYTES: usize = 1024 * 1024;
 
 impl CommitWaiter for Outbox {
     fn committed(&self) {
@@ -72,8 +75,10 @@ struct Driver {
     machine: Connection,
     session: Session,
     context: Context,
-    /// Bytes received that the machine could not take yet.
+    /// Bytes received that the machine did not take yet.
     input: Vec<u8>,
+    /// There are whole frames in `input`, and the machine must wait before it takes them.
+    waits: bool,
     output: Vec<u8>,
     /// How much of `output` was written.
     written: usize,
@@ -97,6 +102,7 @@ impl Driver {
             session,
             context,
             input: Vec::new(),
+            waits: false,
             output: Vec::new(),
             written: 0,
             delivering: 0,
@@ -115,7 +121,7 @@ impl Driver {
             }
             self.arm(&mut timer);
             let (wants_input, wants_output) = (self.wants_input(), !self.output.is_empty());
-            let takes_parcels = self.output.len() < OUTPUT_BYTES_MAX;
+            let takes_parcels = self.output.len() < DELIVER_BELOW_BYTES;
             let outbox = Arc::clone(self.session.outbox());
             let read = tokio::select! {
                 ready = self.socket.readable(), if wants_input => ready.is_ok(),
@@ -152,8 +158,8 @@ impl Driver {
             if let Err(error) = self.write(now) {
                 return Some(End::Gone(Some(error)));
             }
-            // A cancel waits for what the outbox held when it came.
-            let again = took && self.machine.wants_parcels();
+            // A cancel waits for what the outbox held when it came, a clogged machine for room in the output.
+            let again = took && self.machine.wants_parcels() || self.may_go_on();
             if self.notify_commit() && !again {
                 break;
             }
@@ -168,10 +174,9 @@ impl Driver {
         }
     }
 
-    /// Answers whether it looked into the outbox: not while the peer is slow, for then deliveries stay there, under a
-    /// bound that queues respect.
+    /// Answers whether it looked into the outbox: not while the peer is slow.
     fn take_parcels(&mut self, now: Instant) -> bool {
-        if self.output.len() >= OUTPUT_BYTES_MAX {
+        if self.output.len() >= DELIVER_BELOW_BYTES {
             return false;
         }
         self.session.take_parcels(&mut self.parcels);
@@ -186,21 +191,26 @@ impl Driver {
 
     /// Lets the machine take input that it could not take before.
     fn feed_rest(&mut self, now: Instant) {
-        if self.input.is_empty() || self.output.len() >= OUTPUT_BYTES_MAX {
+        if self.input.is_empty() {
             return;
         }
-        let input = std::mem::take(&mut self.input);
+        let mut input = std::mem::take(&mut self.input);
         let taken = self
             .machine
             .receive(&input, now, &mut self.session, &mut self.output);
-        self.keep(input, taken);
-    }
-
-    fn keep(&mut self, mut input: Vec<u8>, taken: usize) {
         if taken < input.len() {
             input.drain(..taken);
             self.input = input;
         }
+        self.waits = !self.machine.wants_input();
+    }
+
+    /// Whether the machine may take more of what it left behind, as it could not when it did.
+    fn may_go_on(&self) -> bool {
+        self.waits
+            && !self.input.is_empty()
+            && self.machine.wants_input()
+            && self.output.len() < OUTPUT_BYTES_MAX
     }
 
     /// Reads once and lets the machine take it, without a copy where it takes all.
@@ -212,6 +222,7 @@ impl Driver {
             machine,
             session,
             input,
+            waits,
             output,
             ..
         } = self;
@@ -229,6 +240,7 @@ impl Driver {
             if input.is_empty() {
                 *input = Vec::new();
             }
+            *waits = !machine.wants_input();
             Ok::<usize, io::Error>(count)
         });
         match result {
@@ -258,7 +270,7 @@ impl Driver {
             if delivered > 0 {
                 self.session.delivered(delivered);
             }
-        } else if self.written >= OUTPUT_BYTES_MAX {
+        } else if self.written >= DELIVER_BELOW_BYTES {
             self.output.drain(..self.written);
             self.written = 0;
         }
@@ -283,7 +295,9 @@ impl Driver {
     }
 
     fn wants_input(&mut self) -> bool {
-        if !self.machine.wants_input() || self.output.len() >= OUTPUT_BYTES_MAX {
+        // Not on top of frames that wait: a peer that sends much and reads little must not fill our memory with them.
+        let frames_wait = self.waits && !self.input.is_empty();
+        if frames_wait || !self.machine.wants_input() {
             return false;
         }
         let store = self.context.broker.store();
@@ -329,6 +343,8 @@ impl Driver {
 
     /// Returns everything to the broker, then lets the socket go.
     async fn finish(mut self, end: End) {
+        // Before it is abandoned, which ends the pause.
+        let status = self.machine.status();
         self.machine.abandon(&mut self.session);
         let Self {
             socket,
@@ -356,18 +372,18 @@ impl Driver {
             }
             (End::Finished, Some(why)) => tracing::warn!(?why, "connection ended"),
         }
-        let (End::Finished, Status::Finished { linger }) = (end, machine.status()) else {
+        let (End::Finished, Status::Finished { linger }) = (end, status) else {
             return;
         };
-        let lingers = linger.max(DRAIN_TIME_MAX);
-        let rest = Rest {
+        let farewell = Farewell {
             socket,
             output,
             written,
-            until: context.clock.now() + lingers,
+            hang_up: linger.is_zero(),
+            until: context.clock.now() + linger.max(DRAIN_TIME_MAX),
         };
         drop((machine, context));
-        rest.see_off(linger.is_zero(), opened).await;
+        farewell.run(opened).await;
     }
 }
 
@@ -377,64 +393,4 @@ async fn signalled(outbox: &Outbox) {
         false => Poll::Pending,
     })
     .await;
-}
-
-/// A connection that is over but for its socket.
-struct Rest {
-    socket: TcpStream,
-    output: Vec<u8>,
-    written: usize,
-    /// The socket is dropped then, whatever the peer does.
-    until: Instant,
-}
-
-impl Rest {
-    /// Writes what is left and discards what the peer still sends until it closes, or the time is over: closing with
-    /// unread bytes would reset the connection and could take our last frames with it.
-    ///
-    /// A client that was sent `close-ok` closes first, as it does with RabbitMQ: some report an end of stream that
-    /// overtakes their handling of `close-ok` as an error. A refused login sees no end of stream before the pause is
-    /// over.
-    async fn see_off(mut self, hang_up: bool, opened: Option<OpenGuard>) {
-        let until = self.until.into();
-        let seen_off = async {
-            let mut hears = true;
-            while self.written < self.output.len() {
-                tokio::select! {
-                    _ = self.socket.writable() => self.write()?,
-                    _ = self.socket.readable(), if hears => hears = self.discard()?,
-                }
-            }
-            // The peer has what we had to say; how long it takes to close is its own affair.
-            drop(opened);
-            self.output = Vec::new();
-            if hang_up {
-                socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write)?;
-            }
-            while hears {
-                self.socket.readable().await?;
-                hears = self.discard()?;
-            }
-            Ok::<(), io::Error>(())
-        };
-        let _ = tokio::time::timeout_at(until, seen_off).await;
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        match self.socket.try_write(&self.output[self.written..]) {
-            Ok(count) => self.written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Whether the peer may send more.
-    fn discard(&self) -> io::Result<bool> {
-        match self.socket.try_read(&mut [0; 4096]) {
-            Ok(count) => Ok(count > 0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod connection;
+mod farewell;
 mod listen;
 mod loops;
 mod scratch;
