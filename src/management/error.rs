@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use serde_json::Value;
 use serde_json::json;
 
 /// A refused request.
@@ -20,8 +21,15 @@ pub enum ApiError {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// The request makes no sense.
+    BadRequest(String),
     /// A health check failed.
-    Unhealthy(String),
+    Unhealthy {
+        /// In RabbitMQ's words, for scripts compare them.
+        reason: String,
+        /// More fields of the answer, an object.
+        details: Value,
+    },
 }
 
 impl IntoResponse for ApiError {
@@ -49,8 +57,12 @@ impl IntoResponse for ApiError {
                 "method_not_allowed",
                 "Method Not Allowed".to_owned(),
             ),
-            Self::Unhealthy(reason) => {
-                let body = json!({"status": "failed", "reason": reason});
+            Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
+            Self::Unhealthy { reason, details } => {
+                let mut body = json!({"status": "failed", "reason": reason});
+                if let (Value::Object(body), Value::Object(details)) = (&mut body, details) {
+                    body.extend(details);
+                }
                 return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
             }
         };

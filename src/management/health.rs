@@ -1,7 +1,8 @@
 //! Health checks for load balancers and orchestrators: 200 with `{"status":"ok"}`, or 503 with the reason.
 
+use std::net::SocketAddr;
+
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::State;
 use serde_json::Value;
 use serde_json::json;
@@ -9,11 +10,15 @@ use serde_json::json;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
+use crate::management::path::Names;
 
 fn check_store(api: &Api) -> Result<Json<Value>, ApiError> {
     match api.broker.store().failure() {
         None => Ok(Json(json!({"status": "ok"}))),
-        Some(error) => Err(ApiError::Unhealthy(error.to_string())),
+        Some(error) => Err(ApiError::Unhealthy {
+            reason: error.to_string(),
+            details: Value::Null,
+        }),
     }
 }
 
@@ -37,19 +42,19 @@ pub(super) async fn in_service(State(api): State<Api>) -> Result<Json<Value>, Ap
 pub(super) async fn port_listener(
     _: Caller,
     State(api): State<Api>,
-    Path(port): Path<u16>,
+    Names(port): Names<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let mut ports = api
-        .node
-        .amqp
-        .iter()
-        .chain(&api.node.http)
-        .map(|address| address.port());
-    if ports.any(|open| open == port) {
+    let port: u16 = port
+        .parse()
+        .map_err(|_| ApiError::BadRequest("Invalid port".to_owned()))?;
+    let addresses = api.node.amqp.iter().chain(&api.node.http);
+    let ports: Vec<u16> = addresses.map(SocketAddr::port).collect();
+    if ports.contains(&port) {
         Ok(Json(json!({"status": "ok", "port": port})))
     } else {
-        Err(ApiError::Unhealthy(format!(
-            "No active listener on port {port}"
-        )))
+        Err(ApiError::Unhealthy {
+            reason: "No active listener".to_owned(),
+            details: json!({"missing": port, "ports": ports}),
+        })
     }
 }

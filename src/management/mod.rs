@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod objects;
 mod overview;
+mod path;
 
 use std::io;
 use std::net::SocketAddr;

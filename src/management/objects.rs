@@ -1,7 +1,6 @@
 //! Lists of virtual hosts, exchanges, queues, bindings and connections.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::State;
 use serde_json::Map;
 use serde_json::Value;
@@ -12,6 +11,7 @@ use amq_protocol::types::AMQPValue;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
+use crate::management::path::Names;
 use crate::model::Arguments;
 use crate::model::arguments;
 use crate::vhost::Binding;
@@ -156,7 +156,7 @@ pub(super) async fn vhosts(caller: Caller, State(api): State<Api>) -> Answer {
 pub(super) async fn vhost(
     caller: Caller,
     State(api): State<Api>,
-    Path(vhost): Path<String>,
+    Names(vhost): Names<String>,
 ) -> Answer {
     Ok(Json(vhost_json(&*caller.vhost(&api, &vhost)?)))
 }
@@ -174,7 +174,7 @@ pub(super) async fn queues(caller: Caller, State(api): State<Api>) -> Answer {
 pub(super) async fn queues_in(
     caller: Caller,
     State(api): State<Api>,
-    Path(vhost): Path<String>,
+    Names(vhost): Names<String>,
 ) -> Answer {
     Ok(Json(
         sorted(&*caller.vhost(&api, &vhost)?, &api.node.name).into(),
@@ -184,7 +184,7 @@ pub(super) async fn queues_in(
 pub(super) async fn queue(
     caller: Caller,
     State(api): State<Api>,
-    Path((vhost, name)): Path<(String, String)>,
+    Names((vhost, name)): Names<(String, String)>,
 ) -> Answer {
     let queue = caller
         .vhost(&api, &vhost)?
@@ -206,7 +206,7 @@ pub(super) async fn exchanges(caller: Caller, State(api): State<Api>) -> Answer 
 pub(super) async fn exchanges_in(
     caller: Caller,
     State(api): State<Api>,
-    Path(vhost): Path<String>,
+    Names(vhost): Names<String>,
 ) -> Answer {
     Ok(Json(sorted_exchanges(&*caller.vhost(&api, &vhost)?).into()))
 }
@@ -214,7 +214,7 @@ pub(super) async fn exchanges_in(
 pub(super) async fn exchange(
     caller: Caller,
     State(api): State<Api>,
-    Path((vhost, name)): Path<(String, String)>,
+    Names((vhost, name)): Names<(String, String)>,
 ) -> Answer {
     let vhost = caller.vhost(&api, &vhost)?;
     let name = if name == "amq.default" { "" } else { &name };
@@ -235,7 +235,7 @@ pub(super) async fn bindings(caller: Caller, State(api): State<Api>) -> Answer {
 pub(super) async fn bindings_in(
     caller: Caller,
     State(api): State<Api>,
-    Path(vhost): Path<String>,
+    Names(vhost): Names<String>,
 ) -> Answer {
     Ok(Json(all_bindings(&*caller.vhost(&api, &vhost)?).into()))
 }
