@@ -142,6 +142,14 @@ impl Launch {
         broker
     }
 
+    /// Starts it, and kills it a time later whatever it is doing then.
+    pub(crate) fn kill_after(self, delay: Duration) {
+        let (mut child, _home) = self.spawn();
+        std::thread::sleep(delay);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Runs what is expected to end by itself; how it ended, standard output, standard error.
     pub(crate) fn run(self) -> (ExitStatus, String, String) {
         let (mut child, home) = self.spawn();
@@ -297,7 +305,10 @@ impl Drop for Broker {
         if std::thread::panicking() {
             // The end of the log says the most.
             let from = log.len().saturating_sub(4000);
-            eprintln!("the broker's log:\n{}", &log[log.ceil_char_boundary(from)..]);
+            eprintln!(
+                "the broker's log:\n{}",
+                &log[log.ceil_char_boundary(from)..]
+            );
         } else {
             assert!(!log.contains("panicked at"), "the broker panicked:\n{log}");
         }

@@ -4,12 +4,16 @@
     clippy::disallowed_methods,
     reason = "tests over real sockets measure real time"
 )]
+#![allow(clippy::unwrap_used, reason = "a helper that panics is a failed test")]
 
+mod bad_input;
 mod broker;
 mod bystander;
 mod connection;
 mod corpus;
+mod durability;
 mod floors;
+mod http;
 mod process;
 #[path = "../fuzz/toy.rs"]
 mod toy;

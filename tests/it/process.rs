@@ -51,7 +51,7 @@ fn hang_up_does_not_end_it() {
     let mut wire = Wire::with_channel(broker.amqp());
     broker.signal("HUP");
     wire.declare_queue("q", 0);
-    Wire::open(broker.amqp()).close();
+    wire.close();
     broker.stop();
 }
 

@@ -144,10 +144,17 @@ pub(crate) fn capabilities(names: &[&str]) -> Vec<u8> {
     encode::entry("capabilities", &encode::sized(b'F', &entries))
 }
 
+fn is_timeout(error: &io::Error) -> bool {
+    let timeouts = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+    timeouts.contains(&error.kind())
+}
+
 /// See the module's documentation.
 pub(crate) struct Wire {
     socket: TcpStream,
     received: Vec<u8>,
+    /// How much of `received` was taken.
+    taken: usize,
 }
 
 impl Wire {
@@ -159,6 +166,7 @@ impl Wire {
         Self {
             socket,
             received: Vec::new(),
+            taken: 0,
         }
     }
 
@@ -218,11 +226,9 @@ impl Wire {
             match self.read(until) {
                 Ok(0) => return Heard::End,
                 Ok(_) => {}
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Heard::Silence,
-                    io::ErrorKind::ConnectionReset => return Heard::End,
-                    kind => panic!("cannot read: {kind}"),
-                },
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Heard::End,
+                Err(error) if is_timeout(&error) => return Heard::Silence,
+                Err(error) => panic!("cannot read: {error}"),
             }
         }
     }
@@ -232,6 +238,7 @@ impl Wire {
         // Zero would mean for ever.
         let rest = rest.max(Duration::from_millis(1));
         self.socket.set_read_timeout(Some(rest))?;
+        self.received.drain(..std::mem::take(&mut self.taken));
         let mut buffer = [0; 65536];
         let count = self.socket.read(&mut buffer)?;
         self.received.extend_from_slice(&buffer[..count]);
@@ -239,16 +246,16 @@ impl Wire {
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
-        let head = self.received.first_chunk::<7>()?;
-        let mut arguments = Arguments(head);
-        let (kind, channel) = (arguments.octet(), arguments.short());
-        let size = arguments.long() as usize;
-        if self.received.len() < size + 8 {
+        let received = &self.received[self.taken..];
+        let mut head = Arguments(received.first_chunk::<7>()?);
+        let (kind, channel) = (head.octet(), head.short());
+        let size = head.long() as usize;
+        if received.len() < size + 8 {
             return None;
         }
-        assert_eq!(self.received[7 + size], 0xce, "a frame without its end");
-        let payload = self.received[7..7 + size].to_vec();
-        self.received.drain(..size + 8);
+        assert_eq!(received[7 + size], 0xce, "a frame without its end");
+        let payload = received[7..7 + size].to_vec();
+        self.taken += size + 8;
         Some(Frame {
             kind,
             channel,
@@ -267,7 +274,7 @@ impl Wire {
                 Err(error) => panic!("not closed within {patience:?}: {error}"),
             }
         }
-        std::mem::take(&mut self.received)
+        self.received.split_off(std::mem::take(&mut self.taken))
     }
 
     /// The next frame that is no heartbeat; none when the server closed the socket.
@@ -374,7 +381,21 @@ impl Wire {
     /// The next method is `basic.deliver`.
     pub(crate) fn delivery(&mut self, channel: u16) -> Message {
         let arguments = self.expect(channel, (60, 60));
-        let mut arguments = Arguments(&arguments);
+        self.delivered(channel, &arguments)
+    }
+
+    /// The next method is `basic.deliver`, if something comes within `patience`.
+    pub(crate) fn delivery_within(&mut self, channel: u16, patience: Duration) -> Option<Message> {
+        let Heard::Frame(frame) = self.hear(patience) else {
+            return None;
+        };
+        assert_eq!((frame.kind, frame.channel), (METHOD, channel));
+        assert_eq!(frame.payload[..4], [0, 60, 0, 60]);
+        Some(self.delivered(channel, &frame.payload[4..]))
+    }
+
+    fn delivered(&mut self, channel: u16, arguments: &[u8]) -> Message {
+        let mut arguments = Arguments(arguments);
         arguments.text();
         let (tag, redelivered) = (arguments.long_long(), arguments.octet() != 0);
         let (exchange, key) = (arguments.text(), arguments.text());

@@ -31,7 +31,10 @@ fn a_directory_serves_one_broker() {
     let data = tempfile::tempdir().unwrap();
     let first = Launch::serve().data_dir(data.path()).start();
     let path = data.path().display().to_string();
-    let told = [&*path, "is in use: another broker runs on this data directory"];
+    let told = [
+        &*path,
+        "is in use: another broker runs on this data directory",
+    ];
     check(Launch::serve().data_dir(data.path()), &told);
     // Also when the first has just made it.
     Wire::open(first.amqp()).close();
@@ -54,7 +57,11 @@ fn a_port_in_use_is_named() {
 
     // Messages are not marked as delivered for a start that never was.
     let broker = Launch::serve().data_dir(data.path()).start();
-    assert!(broker.log().contains("\"clean_stop\":true"), "{}", broker.log());
+    assert!(
+        broker.log().contains("\"clean_stop\":true"),
+        "{}",
+        broker.log()
+    );
 }
 
 #[test]
@@ -92,15 +99,24 @@ fn a_store_that_is_none_is_left_alone() {
 fn an_unknown_setting_names_the_nearest() {
     check(
         Launch::serve().settings("hearbeat = 10"),
-        &["unknown setting hearbeat in ", "leveret.toml; the nearest known one is heartbeat"],
+        &[
+            "unknown setting hearbeat in ",
+            "leveret.toml; the nearest known one is heartbeat",
+        ],
     );
     check(
         Launch::serve().settings("[log]\nlevle = \"info\""),
-        &["unknown setting log.levle", "the nearest known one is log.level"],
+        &[
+            "unknown setting log.levle",
+            "the nearest known one is log.level",
+        ],
     );
     check(
         Launch::serve().env("LEVERET_FRAMEMAX", "4096"),
-        &["unknown setting LEVERET_FRAMEMAX in the environment", "is LEVERET_FRAME_MAX"],
+        &[
+            "unknown setting LEVERET_FRAMEMAX in the environment",
+            "is LEVERET_FRAME_MAX",
+        ],
     );
 }
 
@@ -128,21 +144,29 @@ fn a_bad_value_says_what_is_allowed() {
 fn a_settings_file_must_be_there_and_be_toml() {
     let missing = Launch::bare(&["--config", "missing.toml"]);
     check(missing, &["cannot read settings from missing.toml"]);
-    check(Launch::serve().settings("heartbeat = = 1"), &["cannot read settings from "]);
+    check(
+        Launch::serve().settings("heartbeat = = 1"),
+        &["cannot read settings from "],
+    );
 }
 
 #[test]
 fn a_secret_is_not_told() {
-    let (status, _, errors) = Launch::serve().env("LEVERET_DEFAULT_PASS", "").settings(
-        "default_pass = \"tops3cret\"\nfoo = 1",
-    ).run();
+    let (status, _, errors) = Launch::serve()
+        .env("LEVERET_DEFAULT_PASS", "")
+        .settings("default_pass = \"tops3cret\"\nfoo = 1")
+        .run();
     assert_eq!(status.code(), Some(1));
     assert!(!errors.contains("tops3cret"), "{errors}");
 }
 
 #[test]
 fn wrong_usage_is_another_exit_code() {
-    for arguments in [&["--no-such-option"][..], &["no-such-command"], &["serve", "--listen"]] {
+    for arguments in [
+        &["--no-such-option"][..],
+        &["no-such-command"],
+        &["serve", "--listen"],
+    ] {
         let (status, output, errors) = Launch::bare(arguments).run();
         assert_eq!(status.code(), Some(2), "{arguments:?}: {errors}");
         assert_eq!(output, "");
@@ -150,7 +174,10 @@ fn wrong_usage_is_another_exit_code() {
     }
     let (status, output, _) = Launch::bare(&["--version"]).run();
     assert_eq!(status.code(), Some(0));
-    assert_eq!(output.trim(), concat!("leveret ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        output.trim(),
+        concat!("leveret ", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]

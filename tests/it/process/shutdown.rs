@@ -40,7 +40,10 @@ fn check_signal_ends_it(signal: &str) {
     let status = broker.wait(PATIENCE);
     assert_eq!(status.code(), Some(0), "{}", broker.log());
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(8), "waited for the deadline: {took:?}");
+    assert!(
+        took < Duration::from_secs(8),
+        "waited for the deadline: {took:?}"
+    );
     assert!(!broker.log().contains("were cut"), "{}", broker.log());
     assert!(TcpStream::connect(broker.amqp()).is_err());
     assert!(TcpStream::connect(broker.http()).is_err());
@@ -71,7 +74,11 @@ fn a_client_that_never_answers_is_cut_at_the_deadline() {
     assert_eq!(broker.wait(PATIENCE).code(), Some(0));
     let took = begun.elapsed();
     assert!(took >= deadline && took < deadline * 6, "{took:?}");
-    assert!(broker.log().contains("\"connections\":1"), "{}", broker.log());
+    assert!(
+        broker.log().contains("\"connections\":1"),
+        "{}",
+        broker.log()
+    );
 }
 
 #[test]
@@ -102,7 +109,10 @@ fn half_open_connections_do_not_hold_it_up() {
     let begun = Instant::now();
     assert_eq!(broker.wait(PATIENCE).code(), Some(0), "{}", broker.log());
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "waited for the deadline: {took:?}");
+    assert!(
+        took < Duration::from_secs(5),
+        "waited for the deadline: {took:?}"
+    );
     drop((idle, request));
 }
 
@@ -128,7 +138,10 @@ fn a_connection_that_opens_during_the_shutdown_is_asked_too() {
     slow.send(&encode::close_ok());
     assert_eq!(broker.wait(PATIENCE).code(), Some(0), "{}", broker.log());
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "waited for the deadline: {took:?}");
+    assert!(
+        took < Duration::from_secs(5),
+        "waited for the deadline: {took:?}"
+    );
 }
 
 #[test]
@@ -151,8 +164,14 @@ fn confirmed_or_not_what_was_published_before_the_signal_is_kept() {
 
     let broker = Launch::serve().data_dir(data.path()).start();
     let mut wire = Wire::with_channel(broker.amqp());
-    let bodies: Vec<_> = wire.drain_queue(1, "q").into_iter().map(|message| message.body).collect();
-    let expected: Vec<_> = (0..count).map(|number| number.to_be_bytes().to_vec()).collect();
+    let bodies: Vec<_> = wire
+        .drain_queue(1, "q")
+        .into_iter()
+        .map(|message| message.body)
+        .collect();
+    let expected: Vec<_> = (0..count)
+        .map(|number| number.to_be_bytes().to_vec())
+        .collect();
     assert_eq!(bodies, expected);
     drop(broker);
 }
