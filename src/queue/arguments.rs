@@ -12,6 +12,8 @@ use crate::model::RoutingKey;
 use crate::model::arguments;
 use crate::model::names::NAME_BYTES_MAX;
 use crate::queue::DeadLetter;
+use crate::queue::Limits;
+use crate::queue::Overflow;
 
 /// Longest TTL or expiry: ten years, as in RabbitMQ.
 pub const EXPIRY_MS_MAX: i64 = 315_360_000_000;
@@ -25,6 +27,8 @@ pub struct QueueArguments {
     pub expires: Option<u64>,
     /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
     pub dead_letter: Option<DeadLetter>,
+    /// `x-max-length`, `x-max-length-bytes`, `x-overflow`.
+    pub limits: Limits,
 }
 
 type Check = fn(&AMQPValue) -> Result<(), String>;
@@ -35,12 +39,12 @@ const CHECKED: &[(&str, Check)] = &[
     ("x-message-ttl", check_expiry),
     ("x-dead-letter-exchange", check_name),
     ("x-dead-letter-routing-key", check_name),
-    ("x-max-length", unsupported),
-    ("x-max-length-bytes", unsupported),
+    ("x-max-length", check_not_negative),
+    ("x-max-length-bytes", check_not_negative),
     ("x-max-in-memory-length", check_not_negative),
     ("x-max-in-memory-bytes", check_not_negative),
     ("x-max-priority", unsupported),
-    ("x-overflow", unsupported),
+    ("x-overflow", check_overflow),
     ("x-queue-mode", check_queue_mode),
     ("x-queue-version", check_queue_version),
     ("x-single-active-consumer", check_single_active_consumer),
@@ -91,6 +95,11 @@ impl QueueArguments {
             message_ttl: number("x-message-ttl"),
             expires: number("x-expires"),
             dead_letter: dead_letter(arguments),
+            limits: Limits {
+                length: number("x-max-length"),
+                body_bytes: number("x-max-length-bytes"),
+                overflow: overflow(arguments).unwrap_or_default(),
+            },
         })
     }
 }
@@ -102,6 +111,15 @@ fn dead_letter(arguments: &Arguments) -> Option<DeadLetter> {
         exchange: ExchangeName::new(text("x-dead-letter-exchange")?).ok()?,
         routing_key: text("x-dead-letter-routing-key").and_then(|key| RoutingKey::new(key).ok()),
     })
+}
+
+fn overflow(arguments: &Arguments) -> Option<Overflow> {
+    match arguments.value("x-overflow").and_then(arguments::text)? {
+        "drop-head" => Some(Overflow::DropHead),
+        "reject-publish" => Some(Overflow::RejectPublish),
+        "reject-publish-dlx" => Some(Overflow::RejectPublishDeadLetter),
+        _ => None,
+    }
 }
 
 /// Judges what depends on another argument.
@@ -237,6 +255,14 @@ fn check_name(value: &AMQPValue) -> Result<(), String> {
     }
 }
 
+fn check_overflow(value: &AMQPValue) -> Result<(), String> {
+    check_text(value)?;
+    match arguments::text(value) {
+        Some("drop-head" | "reject-publish" | "reject-publish-dlx") => Ok(()),
+        _ => Err("invalid_overflow".to_owned()),
+    }
+}
+
 fn check_queue_mode(value: &AMQPValue) -> Result<(), String> {
     check_text(value)?;
     match arguments::text(value) {
@@ -325,6 +351,21 @@ mod tests {
             "x-message-ttl",
             AMQPValue::LongLongInt(EXPIRY_MS_MAX + 1),
             "{value_too_large,315360000001}",
+        );
+        check_refused(
+            "x-max-length",
+            AMQPValue::LongInt(-1),
+            "{value_negative,-1}",
+        );
+        check_refused(
+            "x-max-length-bytes",
+            AMQPValue::LongString("3".into()),
+            "\"expected integer, got longstr\"",
+        );
+        check_refused(
+            "x-overflow",
+            AMQPValue::LongString("drop".into()),
+            "invalid_overflow",
         );
         check_refused(
             "x-dead-letter-exchange",

@@ -27,6 +27,8 @@ pub enum Reason {
     Rejected,
     /// Their time to live has passed.
     Expired,
+    /// The queue was full.
+    MaxLength,
 }
 
 impl Reason {
@@ -35,17 +37,19 @@ impl Reason {
         match self {
             Self::Rejected => "rejected",
             Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
         }
     }
 }
 
-/// Consecutive messages that died together. They have left the queue and are still in the store.
+/// Consecutive messages that died together. They have left the queue, or never got into it, and what
+/// was stored of them still is.
 #[derive(Debug, Clone)]
 pub struct Dead {
     /// Why.
     pub reason: Reason,
-    /// Position of the first.
-    pub first: Position,
+    /// Position of the first; none for messages that the queue never took.
+    pub first: Option<Position>,
     /// The messages.
     pub run: Run,
     /// When, in milliseconds since the Unix epoch.
@@ -78,6 +82,10 @@ impl Queue {
             self.settle_record(first, &run, records);
             return;
         }
+        self.die(reason, Some(first), run, now);
+    }
+
+    pub(super) fn die(&mut self, reason: Reason, first: Option<Position>, run: Run, now: u64) {
         self.dead.push(Dead {
             reason,
             first,
@@ -107,7 +115,9 @@ impl Queue {
             return;
         }
         for dead in dead {
-            self.settle_record(dead.first, &dead.run, records);
+            if let Some(first) = dead.first {
+                self.settle_record(first, &dead.run, records);
+            }
         }
     }
 }

@@ -10,8 +10,18 @@ use crate::store::Record;
 
 impl Queue {
     /// Appends `run`, delivers what can be delivered. What must be stored is pushed to `records`, which the caller hands
-    /// to the store before it lets go of the queue's lock, or under a [`Queue::hold`].
-    pub fn enqueue(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
+    /// to the store before it lets go of the queue's lock, or under a [`Queue::hold`]. Answers which messages of the run a
+    /// full queue refused, ascending.
+    pub fn enqueue(&mut self, run: Run, now: u64, records: &mut Vec<Record>) -> Vec<Range<usize>> {
+        if self.options.arguments.limits.refuse() {
+            return self.enqueue_fitting(run, now, records);
+        }
+        self.accept(run, now, records);
+        Vec::new()
+    }
+
+    /// As [`Queue::enqueue`], for who has asked [`Queue::has_room`]: nothing is refused.
+    pub fn accept(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
         let first = self.next_position;
         self.next_position += run.len() as u64;
         if self.options.durable {
@@ -33,6 +43,7 @@ impl Queue {
         } else {
             self.dispatch(now, records);
         }
+        self.drop_excess(now, records);
     }
 
     /// Splits a run where the expiry changes.

@@ -16,6 +16,7 @@ mod dead_letter;
 mod dispatch;
 mod enqueue;
 mod expiry;
+mod limits;
 mod ready;
 mod settle;
 #[cfg(test)]
@@ -38,6 +39,8 @@ pub use dead_letter::Dead;
 pub use dead_letter::DeadLetter;
 pub use dead_letter::Reason;
 use enqueue::persistent_stretches;
+pub use limits::Limits;
+pub use limits::Overflow;
 use ready::Ready;
 use std::ops::Range;
 use std::sync::Arc;
@@ -171,6 +174,7 @@ impl Queue {
         self.holds -= 1;
         // What was enqueued under the hold is delivered, or expires, only now.
         self.dispatch_fresh(now, records);
+        self.drop_excess(now, records);
     }
 
     /// Whether someone holds it.

@@ -34,6 +34,7 @@ impl Queue {
             });
         }
         self.dispatch(now, records);
+        self.drop_excess(now, records);
     }
 
     pub(super) fn credit(&mut self, range: &Delivered) {

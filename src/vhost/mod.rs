@@ -45,6 +45,7 @@ pub use queue_handle::QueueHandle;
 pub use queues::QueueSpec;
 pub use recover::RecoveredTopology;
 pub use timers::Timers;
+pub use transaction::Refused;
 pub use transaction::Transaction;
 
 /// Hashes names; not resistant to crafted collisions across processes, seeded at random within one.

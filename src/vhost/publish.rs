@@ -1,6 +1,7 @@
 //! From an exchange to the queues: asks `routing`, follows bindings between exchanges and alternate exchanges
 //! (spec §5.2), enqueues.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
@@ -70,21 +71,47 @@ impl Vhost {
     }
 }
 
-/// Enqueues into each queue. Answers whether any took it (one may have been deleted since it was routed to), and what
-/// its confirm waits for.
-pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> (bool, Lsn) {
-    let mut taken = false;
-    let mut last = Lsn::NONE;
+/// What became of a run in the queues that it was routed to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Enqueued {
+    /// There was a queue for it (one may have been deleted since it was routed to), full or not.
+    pub taken: bool,
+    /// Messages, as indexes into the run, that at least one queue was too full for; ascending.
+    pub refused: Vec<Range<usize>>,
+    /// What their confirms wait for.
+    pub commit: Lsn,
+}
+
+/// Enqueues into each queue.
+pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> Enqueued {
+    let mut enqueued = Enqueued::default();
     for queue in queues {
-        let (took, lsn) = queue.enter(|state, records| {
-            if state.is_deleted() {
-                return false;
-            }
-            state.enqueue(run.clone(), now, records);
-            true
+        let (refused, lsn) = queue.enter(|state, records| {
+            (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records))
         });
-        taken |= took;
-        last = last.max(lsn);
+        enqueued.commit = enqueued.commit.max(lsn);
+        if let Some(refused) = refused {
+            enqueued.taken = true;
+            enqueued.refused = union(std::mem::take(&mut enqueued.refused), refused);
+        }
     }
-    (taken, last)
+    enqueued
+}
+
+/// The ranges of both, ascending and apart.
+fn union(mut left: Vec<Range<usize>>, right: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    if left.is_empty() || right.is_empty() {
+        left.extend(right);
+        return left;
+    }
+    left.extend(right);
+    left.sort_unstable_by_key(|range| range.start);
+    left.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+    left
 }

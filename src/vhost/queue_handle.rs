@@ -17,6 +17,7 @@ use crate::queue::Dead;
 use crate::queue::DeadLetter;
 use crate::queue::Ended;
 use crate::queue::Queue;
+use crate::queue::QueueArguments;
 use crate::store::Record;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
@@ -37,6 +38,8 @@ pub struct QueueHandle {
     pub owner: Option<ConnectionId>,
     /// Arguments of its declaration.
     pub arguments: Arguments,
+    /// It may refuse messages when it is full.
+    pub refuses: bool,
     /// Where its dead messages go.
     pub dead_letter: Option<DeadLetter>,
     pub(super) state: Mutex<Queue>,
@@ -53,7 +56,7 @@ impl QueueHandle {
         spec: super::QueueSpec,
         id: QueueId,
         home: &Vhost,
-        dead_letter: Option<DeadLetter>,
+        judged: &QueueArguments,
         state: Queue,
     ) -> Self {
         Self {
@@ -64,7 +67,8 @@ impl QueueHandle {
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
-            dead_letter,
+            refuses: judged.limits.refuse(),
+            dead_letter: judged.dead_letter.clone(),
             state: Mutex::new(state),
             dead_lettering: Mutex::new(()),
             home: Weak::clone(&home.this),

@@ -83,9 +83,9 @@ impl Vhost {
             auto_delete: spec.auto_delete,
             arguments,
         };
-        let dead_letter = options.arguments.dead_letter.clone();
+        let judged = options.arguments.clone();
         let state = Queue::new(id, options, next, now);
-        Arc::new(QueueHandle::new(spec, id, self, dead_letter, state))
+        Arc::new(QueueHandle::new(spec, id, self, &judged, state))
     }
 
     /// Lets everyone find a queue. The caller holds `changes`, or is recovering.

@@ -10,6 +10,10 @@ use crate::model::Run;
 use crate::store::Store;
 use crate::vhost::QueueHandle;
 
+/// A queue is too full for what a transaction would enqueue in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
 enum Step {
     Enqueue(Run),
     Settle(Vec<Delivered>),
@@ -47,28 +51,52 @@ impl Transaction {
     }
 
     /// Does everything, hands it to the store, and only then lets the queues deliver. Answers what `commit-ok` waits
-    /// for.
-    pub fn commit(self, store: &Store, now: u64) -> Lsn {
+    /// for. Does nothing when a queue is too full for what it should take.
+    pub fn commit(self, store: &Store, now: u64) -> Result<Lsn, Refused> {
         let mut records = Vec::new();
         let mut held = Held {
             queues: Vec::with_capacity(self.queues.len()),
             now,
         };
+        for (queue, steps) in self.queues.values().filter(|(queue, _)| queue.refuses) {
+            let (count, body_bytes) = enqueued(steps);
+            let mut has_room = true;
+            held.queues.push(Arc::clone(queue));
+            // Held until everything is done, so that nobody takes the room; but another transaction at the same moment,
+            // which finds the same room: for the sake of both the queue may then grow beyond its limit.
+            queue.enter_held(&mut records, |state, _| {
+                has_room = state.is_deleted() || state.has_room(count, body_bytes);
+            });
+            if !has_room {
+                return Err(Refused);
+            }
+        }
         for (queue, steps) in self.queues.into_values() {
             held.queues.push(Arc::clone(&queue));
             queue.enter_held(&mut records, |state, records| {
                 for step in steps {
                     match step {
                         Step::Enqueue(_) if state.is_deleted() => {}
-                        Step::Enqueue(run) => state.enqueue(run, now, records),
+                        Step::Enqueue(run) => state.accept(run, now, records),
                         Step::Settle(ranges) => state.settle(&ranges, now, records),
                         Step::Reject(ranges) => state.reject(ranges, now, records),
                     }
                 }
             });
         }
-        store.append(records)
+        Ok(store.append(records))
     }
+}
+
+/// How many messages the steps enqueue, and the bytes of their bodies.
+fn enqueued(steps: &[Step]) -> (u64, u64) {
+    let runs = steps.iter().filter_map(|step| match step {
+        Step::Enqueue(run) => Some(run),
+        Step::Settle(_) | Step::Reject(_) => None,
+    });
+    runs.fold((0, 0), |(count, bytes), run| {
+        (count + run.len() as u64, bytes + run.body_bytes())
+    })
 }
 
 /// Queues that deliver nothing until this is dropped.

@@ -17,6 +17,7 @@ use crate::model::MessageRef;
 use crate::model::Run;
 use crate::protocol::properties;
 use crate::vhost::Exchange;
+use crate::vhost::Refused;
 use crate::vhost::Route;
 use crate::vhost::Transaction;
 use crate::vhost::Vhost;
@@ -74,8 +75,17 @@ impl Session {
         let vhost = self.vhost()?;
         for (range, route) in routed(&vhost, &exchange, route, publish, sound) {
             let run = publish.run.slice(range.clone());
-            let (taken, commit) = enqueue(&route.queues, &run, self.now);
-            note(&mut published, range, taken, publish.mandatory, commit);
+            let enqueued = enqueue(&route.queues, &run, self.now);
+            let refused = enqueued.refused.into_iter();
+            let refused = refused.map(|part| range.start + part.start..range.start + part.end);
+            published.refused.extend(refused);
+            note(
+                &mut published,
+                range,
+                enqueued.taken,
+                publish.mandatory,
+                enqueued.commit,
+            );
         }
         self.publishes |= published.commit > Lsn::NONE;
         match valid {
@@ -122,7 +132,9 @@ impl Session {
                 }
             }
         }
-        let commit = transaction.commit(self.broker.store(), self.now);
+        let commit = transaction
+            .commit(self.broker.store(), self.now)
+            .map_err(|Refused| AmqpError::precondition_failed("partial tx completion"))?;
         self.publishes |= commit > Lsn::NONE && !results.is_empty();
         // A requeue writes nothing, so it need not be part of the batch.
         for ranges in requeues {

@@ -1,6 +1,7 @@
 //! Tests of the node through what a connection's machine asks of it, on a real store and without sockets.
 
 mod consume;
+mod dead_letter;
 mod declare;
 mod ending;
 mod permissions;

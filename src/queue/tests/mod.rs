@@ -3,6 +3,7 @@
 mod commands;
 mod expiry;
 mod lifetime;
+mod limits;
 mod model;
 mod property;
 mod room;

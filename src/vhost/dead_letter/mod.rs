@@ -154,6 +154,7 @@ impl Copies {
             let now = self.now;
             let (_, _, has_dead) = queue.enter_gathering(|state, records| {
                 if !state.is_deleted() {
+                    // Nobody is there to be told of what a full queue refuses.
                     state.enqueue(run.clone(), now, records);
                 }
             });

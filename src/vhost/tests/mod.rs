@@ -210,7 +210,9 @@ impl Node {
             .exchange(exchange)
             .expect("the exchange is there");
         let route = self.vhost.route(&source, key, None);
-        let (taken, lsn) = publish::enqueue(&route.queues, &persistent(exchange, key, bodies), NOW);
+        let publish::Enqueued {
+            taken, commit: lsn, ..
+        } = publish::enqueue(&route.queues, &persistent(exchange, key, bodies), NOW);
         self.wait(lsn);
         taken
     }

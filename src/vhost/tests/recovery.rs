@@ -100,7 +100,8 @@ fn exclusive_and_transient_things_do_not_come_back() {
 fn transient_messages_are_gone_and_the_others_keep_their_places() {
     let node = Node::new();
     let queue = node.declare_queue(durable("q"));
-    let (_, lsn) = publish::enqueue(&[Arc::clone(&queue)], &transient("", "q", &["lost"]), NOW);
+    let publish::Enqueued { commit: lsn, .. } =
+        publish::enqueue(&[Arc::clone(&queue)], &transient("", "q", &["lost"]), NOW);
     assert_eq!(lsn, Lsn::NONE, "nothing to wait for");
     node.publish("", "q", &["a", "b"]);
     publish::enqueue(&[queue], &transient("", "q", &["lost too"]), NOW);
@@ -207,7 +208,9 @@ fn a_queue_is_handed_to_the_store_before_anyone_can_put_a_message_into_it() {
             std::hint::spin_loop();
         };
         let publish = |number| {
-            let (taken, lsn) = publish::enqueue(&[find(number)], &persistent("", "k", &["a"]), NOW);
+            let publish::Enqueued {
+                taken, commit: lsn, ..
+            } = publish::enqueue(&[find(number)], &persistent("", "k", &["a"]), NOW);
             assert!(taken);
             lsn
         };

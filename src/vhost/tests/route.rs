@@ -168,12 +168,14 @@ fn a_route_to_a_queue_that_is_gone_leads_nowhere() {
     let stale = [node.queue("q"), node.queue("other")];
     node.delete_queue("q");
     let run = persistent("", "q", &["a"]);
-    let (taken, lsn) = publish::enqueue(&stale[..1], &run, NOW);
+    let publish::Enqueued {
+        taken, commit: lsn, ..
+    } = publish::enqueue(&stale[..1], &run, NOW);
     assert_eq!(
         (taken, lsn),
         (false, Lsn::NONE),
         "and the store hears nothing of it"
     );
-    let (taken, _) = publish::enqueue(&stale, &run, NOW);
+    let publish::Enqueued { taken, .. } = publish::enqueue(&stale, &run, NOW);
     assert!(taken, "by the other one");
 }

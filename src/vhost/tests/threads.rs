@@ -90,7 +90,8 @@ impl Yard {
         let run = persistent("amq.fanout", "", &bodies);
         let exchange = self.vhost.exchange("amq.fanout").expect("always there");
         for queue in self.vhost.route(&exchange, "", None).queues.iter() {
-            let (taken, _) = publish::enqueue(std::slice::from_ref(queue), &run, NOW);
+            let publish::Enqueued { taken, .. } =
+                publish::enqueue(std::slice::from_ref(queue), &run, NOW);
             if taken {
                 self.taken.fetch_add(run.len(), Ordering::Relaxed);
             }
@@ -108,7 +109,7 @@ impl Yard {
             );
             self.taken.fetch_add(1, Ordering::Relaxed);
         }
-        transaction.commit(&self.shared.store, NOW);
+        transaction.commit(&self.shared.store, NOW).expect("room");
     }
 
     /// Deletes a queue and declares it anew.

@@ -23,7 +23,7 @@ fn nothing_happens_before_the_commit() {
     assert_eq!(queues[1].enter(|state, _| state.counts()).0.ready, 0);
     assert_eq!(queues[0].enter(|state, _| state.counts()).0.unacked, 1);
 
-    let lsn = transaction.commit(&node.shared.store, NOW);
+    let lsn = transaction.commit(&node.shared.store, NOW).expect("room");
     let delivered: Vec<_> = deliveries(&outbox)
         .iter()
         .flat_map(|range| bodies(&range.run))
@@ -67,7 +67,7 @@ fn a_transaction_is_one_batch_for_the_store() {
         let mut transaction = Transaction::default();
         transaction.enqueue(&queues, &persistent("", "k", &["x"]));
         transaction.enqueue(&queues[..1], &persistent("", "k", &["only here"]));
-        transaction.commit(&node.shared.store, NOW)
+        transaction.commit(&node.shared.store, NOW).expect("room")
     };
     // The store numbers what it gets, and a batch reaches the disk as a whole or not at all.
     let (first, second) = (commit(), commit());
@@ -84,7 +84,7 @@ fn a_queue_deleted_meanwhile_takes_nothing() {
     transaction.enqueue(&queues, &persistent("", "k", &["after"]));
     transaction.settle(&queues[0], vec![held]);
     node.delete_queue("a");
-    node.wait(transaction.commit(&node.shared.store, NOW));
+    node.wait(transaction.commit(&node.shared.store, NOW).expect("room"));
     assert_eq!(queues[0].enter(|state, _| state.counts()).0.ready, 0);
     let known = [queues[1].id].into();
     let node = node.after_power_cut();
@@ -106,7 +106,7 @@ fn steps_on_one_queue_keep_their_order() {
     for body in ["1", "2", "3"] {
         transaction.enqueue(std::slice::from_ref(&queue), &persistent("", "k", &[body]));
     }
-    node.wait(transaction.commit(&node.shared.store, NOW));
+    node.wait(transaction.commit(&node.shared.store, NOW).expect("room"));
     assert_eq!(node.drain("a"), ["1", "2", "3"]);
 }
 
@@ -122,7 +122,7 @@ fn a_commit_makes_the_queue_ask_for_its_timer() {
         std::slice::from_ref(&queue),
         &persistent("", "q", &["short"]),
     );
-    transaction.commit(&node.shared.store, NOW);
+    transaction.commit(&node.shared.store, NOW).expect("room");
     assert_eq!(node.shared.timers.take_due(NOW + 10), [queue.id]);
     assert_eq!(queue.tick(NOW + 10), None);
     assert_eq!(queue.enter(|state, _| state.counts()).0.ready, 0);
@@ -134,7 +134,7 @@ fn whoever_enters_a_queue_waits_for_the_commit_that_holds_it() {
     let [queue, _] = two_queues(&node);
     let mut records = Vec::new();
     queue.enter_held(&mut records, |state, records| {
-        state.enqueue(persistent("", "a", &["new"]), NOW, records)
+        state.enqueue(persistent("", "a", &["new"]), NOW, records);
     });
     let other = Arc::clone(&queue);
     let waiting = std::thread::spawn(move || get(&other, true));
