@@ -52,7 +52,7 @@ pub(super) async fn run(socket: std::net::TcpStream, context: Context) {
         }
     };
     let driver = Driver::new(socket, peer, context);
-    let span = tracing::info_span!("connection", id = driver.session.id().0, %peer);
+    let span = tracing::info_span!("connection", id = driver.ends.session.id().0, %peer);
     driver.run().instrument(span).await;
 }
 
@@ -70,10 +70,21 @@ enum End {
     Gone(Option<io::Error>),
 }
 
-struct Driver {
-    socket: TcpStream,
+/// The machine and its host. However the task ends, also by a panic, what the machine holds goes back to the queues.
+struct Ends {
     machine: Connection,
     session: Session,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.machine.abandon(&mut self.session);
+    }
+}
+
+struct Driver {
+    socket: TcpStream,
+    ends: Ends,
     context: Context,
     /// Bytes received that the machine did not take yet.
     input: Vec<u8>,
@@ -98,8 +109,7 @@ impl Driver {
         let machine = Connection::new(options, context.clock.now());
         Self {
             socket,
-            machine,
-            session,
+            ends: Ends { machine, session },
             context,
             input: Vec::new(),
             waits: false,
@@ -122,7 +132,7 @@ impl Driver {
             self.arm(&mut timer);
             let (wants_input, wants_output) = (self.wants_input(), !self.output.is_empty());
             let takes_parcels = self.output.len() < DELIVER_BELOW_BYTES;
-            let outbox = Arc::clone(self.session.outbox());
+            let outbox = Arc::clone(self.ends.session.outbox());
             let read = tokio::select! {
                 ready = self.socket.readable(), if wants_input => ready.is_ok(),
                 _ = self.socket.writable(), if wants_output => false,
@@ -146,20 +156,21 @@ impl Driver {
     /// Moves everything that can be moved without waiting.
     fn turn(&mut self) -> Option<End> {
         let now = self.context.clock.now();
-        self.session.set_now(self.context.clock.millis(now));
+        self.ends.session.set_now(self.context.clock.millis(now));
         if self.output.capacity() == 0 {
             self.output = scratch::take_write_buffer();
         }
         loop {
             let took = self.take_parcels(now);
-            self.machine
+            self.ends
+                .machine
                 .committed(self.context.broker.durable(), &mut self.output);
             self.feed_rest(now);
             if let Err(error) = self.write(now) {
                 return Some(End::Gone(Some(error)));
             }
             // A cancel waits for what the outbox held when it came, a clogged machine for room in the output.
-            let again = took && self.machine.wants_parcels() || self.may_go_on();
+            let again = took && self.ends.machine.wants_parcels() || self.may_go_on();
             if self.notify_commit() && !again {
                 break;
             }
@@ -168,7 +179,7 @@ impl Driver {
             scratch::give_write_buffer(std::mem::take(&mut self.output));
         }
         self.log_opened();
-        match self.machine.status() {
+        match self.ends.machine.status() {
             Status::Finished { .. } => Some(End::Finished),
             Status::Handshaking | Status::Open | Status::Closing => None,
         }
@@ -179,11 +190,14 @@ impl Driver {
         if self.output.len() >= DELIVER_BELOW_BYTES {
             return false;
         }
-        self.session.take_parcels(&mut self.parcels);
-        if !self.parcels.is_empty() || self.machine.wants_parcels() {
-            self.delivering +=
-                self.machine
-                    .deliver(&mut self.parcels, now, &mut self.session, &mut self.output);
+        self.ends.session.take_parcels(&mut self.parcels);
+        if !self.parcels.is_empty() || self.ends.machine.wants_parcels() {
+            self.delivering += self.ends.machine.deliver(
+                &mut self.parcels,
+                now,
+                &mut self.ends.session,
+                &mut self.output,
+            );
             self.parcels.clear();
         }
         true
@@ -195,32 +209,32 @@ impl Driver {
             return;
         }
         let mut input = std::mem::take(&mut self.input);
-        let taken = self
-            .machine
-            .receive(&input, now, &mut self.session, &mut self.output);
+        let taken =
+            self.ends
+                .machine
+                .receive(&input, now, &mut self.ends.session, &mut self.output);
         if taken < input.len() {
             input.drain(..taken);
             self.input = input;
         }
-        self.waits = !self.machine.wants_input();
+        self.waits = !self.ends.machine.wants_input();
     }
 
     /// Whether the machine may take more of what it left behind, as it could not when it did.
     fn may_go_on(&self) -> bool {
         self.waits
             && !self.input.is_empty()
-            && self.machine.wants_input()
+            && self.ends.machine.wants_input()
             && self.output.len() < OUTPUT_BYTES_MAX
     }
 
     /// Reads once and lets the machine take it, without a copy where it takes all.
     fn read(&mut self) -> Option<End> {
         let now = self.context.clock.now();
-        self.session.set_now(self.context.clock.millis(now));
+        self.ends.session.set_now(self.context.clock.millis(now));
         let Self {
             socket,
-            machine,
-            session,
+            ends: Ends { machine, session },
             input,
             waits,
             output,
@@ -252,23 +266,21 @@ impl Driver {
     }
 
     fn write(&mut self, now: Instant) -> io::Result<()> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
         while self.written < self.output.len() {
             match self.socket.try_write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
-            self.machine.sent(now);
+            self.ends.machine.sent(now);
         }
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
+            // Also when nothing was written: deliveries that no channel took went back to their queues.
             let delivered = std::mem::take(&mut self.delivering);
             if delivered > 0 {
-                self.session.delivered(delivered);
+                self.ends.session.delivered(delivered);
             }
         } else if self.written >= DELIVER_BELOW_BYTES {
             self.output.drain(..self.written);
@@ -279,7 +291,7 @@ impl Driver {
 
     /// Asks to be woken by the commit that the machine waits for; false when that has happened already.
     fn notify_commit(&mut self) -> bool {
-        let Some(awaited) = self.machine.awaits() else {
+        let Some(awaited) = self.ends.machine.awaits() else {
             return true;
         };
         if awaited <= self.context.broker.durable() {
@@ -289,7 +301,7 @@ impl Driver {
             self.notified = awaited;
             self.context
                 .broker
-                .notify_commit(awaited, Arc::clone(self.session.outbox()) as _);
+                .notify_commit(awaited, Arc::clone(self.ends.session.outbox()) as _);
         }
         true
     }
@@ -297,12 +309,12 @@ impl Driver {
     fn wants_input(&mut self) -> bool {
         // Not on top of frames that wait: a peer that sends much and reads little must not fill our memory with them.
         let frames_wait = self.waits && !self.input.is_empty();
-        if frames_wait || !self.machine.wants_input() {
+        if frames_wait || !self.ends.machine.wants_input() {
             return false;
         }
         let store = self.context.broker.store();
-        if self.session.publishes() && store.congested() {
-            store.notify_uncongested(Arc::clone(self.session.outbox()) as _);
+        if self.ends.session.publishes() && store.congested() {
+            store.notify_uncongested(Arc::clone(self.ends.session.outbox()) as _);
             // It may have caught up between the question and the request.
             return !store.congested();
         }
@@ -311,13 +323,15 @@ impl Driver {
 
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        self.session.set_now(self.context.clock.millis(now));
-        self.machine.tick(now, &mut self.session, &mut self.output);
+        self.ends.session.set_now(self.context.clock.millis(now));
+        self.ends
+            .machine
+            .tick(now, &mut self.ends.session, &mut self.output);
     }
 
     /// The timer may fire early, never late: deadlines mostly move away, and moving it costs.
     fn arm(&self, timer: &mut std::pin::Pin<Box<tokio::time::Sleep>>) {
-        let Some(deadline) = self.machine.next_deadline() else {
+        let Some(deadline) = self.ends.machine.next_deadline() else {
             if timer.is_elapsed() {
                 let far = self.context.clock.now() + Duration::from_secs(3600);
                 timer.as_mut().reset(far.into());
@@ -330,12 +344,12 @@ impl Driver {
     }
 
     fn log_opened(&mut self) {
-        if self.opened.is_none() && matches!(self.machine.status(), Status::Open) {
+        if self.opened.is_none() && matches!(self.ends.machine.status(), Status::Open) {
             self.opened = Some(self.context.open.enter());
             tracing::info!(
-                user = self.session.user_name(),
-                vhost = self.session.vhost_name(),
-                name = self.session.client_name(),
+                user = self.ends.session.user_name(),
+                vhost = self.ends.session.vhost_name(),
+                name = self.ends.session.client_name(),
                 "connection opened"
             );
         }
@@ -344,20 +358,19 @@ impl Driver {
     /// Returns everything to the broker, then lets the socket go.
     async fn finish(mut self, end: End) {
         // Before it is abandoned, which ends the pause.
-        let status = self.machine.status();
-        self.machine.abandon(&mut self.session);
+        let status = self.ends.machine.status();
+        self.ends.machine.abandon(&mut self.ends.session);
         let Self {
             socket,
-            session,
-            machine,
+            ends,
             context,
             output,
             written,
             opened,
             ..
         } = self;
-        drop(session);
-        let why = machine.ending().cloned();
+        let why = ends.machine.ending().cloned();
+        drop(ends);
         match (&end, &why) {
             (End::Gone(error), _) if opened.is_some() => {
                 let error = error.as_ref().map(ToString::to_string);
@@ -382,7 +395,7 @@ impl Driver {
             hang_up: linger.is_zero(),
             until: context.clock.now() + linger.max(DRAIN_TIME_MAX),
         };
-        drop((machine, context));
+        drop(context);
         farewell.run(opened).await;
     }
 }
