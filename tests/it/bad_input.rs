@@ -1,6 +1,7 @@
 //! Peers that send what they should not, too much, too slowly, or nothing: each gets the error or the silence of the
 //! specification within its timers and for bounded memory, and another client does not notice.
 
+mod churn;
 mod crowds;
 mod cuts;
 mod deaf;

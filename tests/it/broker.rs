@@ -87,11 +87,21 @@ impl Launch {
     }
 
     /// So many files, sockets among them, may be open.
-    pub(crate) fn open_files_max(mut self, count: u64) -> Self {
-        let mut limited = Command::new("sh");
-        limited
+    pub(crate) fn open_files_max(self, count: u64) -> Self {
+        self.through_shell(&format!("ulimit -n {count}"))
+    }
+
+    /// No file may grow beyond this; a write that would fails, as on a disk that is full.
+    pub(crate) fn file_bytes_max(self, bytes: u64) -> Self {
+        // The signal would end the process before it saw the error. The shell counts in blocks of 512 bytes.
+        self.through_shell(&format!("trap '' XFSZ && ulimit -f {}", bytes / 512))
+    }
+
+    fn through_shell(mut self, prepare: &str) -> Self {
+        let mut prepared = Command::new("sh");
+        prepared
             .arg("-c")
-            .arg(format!("ulimit -n {count} && exec \"$0\" \"$@\""))
+            .arg(format!("{prepare} && exec \"$0\" \"$@\""))
             .arg(self.command.get_program())
             .args(self.command.get_args())
             .current_dir(self.home.path())
@@ -99,11 +109,11 @@ impl Launch {
             .stdout(Stdio::piped());
         for (name, value) in self.command.get_envs() {
             match value {
-                Some(value) => limited.env(name, value),
-                None => limited.env_remove(name),
+                Some(value) => prepared.env(name, value),
+                None => prepared.env_remove(name),
             };
         }
-        self.command = limited;
+        self.command = prepared;
         self
     }
 

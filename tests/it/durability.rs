@@ -1,6 +1,7 @@
 //! What survives SIGKILL: definitions and persistent messages that the client was told are there, in order and once.
 
 mod definitions;
+mod failing_disk;
 mod rounds;
 
 use std::collections::BTreeSet;
