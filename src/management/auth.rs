@@ -1,6 +1,5 @@
 //! Who asks: HTTP Basic credentials against the broker's users, and which virtual hosts they may see.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
@@ -15,6 +14,7 @@ use crate::auth::Refusal;
 use crate::auth::User;
 use crate::management::Api;
 use crate::management::ApiError;
+use crate::management::listener::Peer;
 use crate::vhost::Vhost;
 
 /// Tags that open the management API.
@@ -47,8 +47,9 @@ impl FromRequestParts<Api> for Caller {
                 })
             })
             .ok_or(ApiError::NoCredentials)?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
+        let loopback =
+            peer.is_some_and(|ConnectInfo(Peer(peer))| peer.ip().to_canonical().is_loopback());
         let user = api
             .broker
             .access()

@@ -6,6 +6,7 @@
 mod auth;
 mod error;
 mod health;
+mod listener;
 mod objects;
 mod overview;
 mod path;
@@ -22,6 +23,9 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 pub use error::ApiError;
+use listener::IDLE_TIME_MAX;
+use listener::Peer;
+use listener::WatchedListener;
 
 /// What every handler can see.
 #[derive(Clone)]
@@ -109,9 +113,10 @@ impl Management {
 async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<bool>) {
     let mut stop = stopped.clone();
     for listener in listeners {
-        let service = router(api.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service = router(api.clone()).into_make_service_with_connect_info::<Peer>();
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
+                let listener = WatchedListener::new(listener, IDLE_TIME_MAX);
                 tokio::spawn(async move {
                     if let Err(error) = axum::serve(listener, service).await {
                         tracing::error!(%error, "HTTP stopped");

@@ -1,5 +1,8 @@
 //! The HTTP API over real sockets: who may ask, what is not there, and the JSON of what is.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::Value;
 use serde_json::json;
 
@@ -139,6 +142,22 @@ fn paths_that_cannot_be_read_are_bad_requests() {
     );
     assert_eq!(garbage.status, 400);
     assert_eq!(get(broker.http(), "/api/overview").status, 200);
+}
+
+#[test]
+fn requests_that_never_end_keep_nobody_out() {
+    let broker = Broker::start();
+    let halves: Vec<_> = (0..200)
+        .map(|_| {
+            let mut half = TcpStream::connect(broker.http()).unwrap();
+            half.write_all(b"GET /api/overview HTTP/1.1\r\nHost:")
+                .unwrap();
+            half
+        })
+        .collect();
+    assert_eq!(get(broker.http(), "/api/overview").status, 200);
+    drop(halves);
+    broker.stop();
 }
 
 #[test]
