@@ -305,6 +305,12 @@ impl Connection {
         }
     }
 
+    /// The server does not read the socket now, for reasons of its own: until the next [`Connection::tick`], silence
+    /// proves nothing.
+    pub fn not_reading(&mut self) {
+        self.heartbeats.heard();
+    }
+
     /// When to call [`Connection::tick`].
     pub fn next_deadline(&self) -> Option<Instant> {
         let own = match self.phase {

@@ -119,7 +119,8 @@ impl Outbox {
         }
     }
 
-    /// For the connection's task: whether it was signalled since the last [`Outbox::take`]; else it will be woken.
+    /// For the connection's task: whether it was signalled since the last [`Outbox::take`] or [`Outbox::hear`]; else it will
+    /// be woken.
     pub fn poll_signalled(&self, waker: &Waker) -> bool {
         if self.signalled.load(Ordering::Acquire) {
             return true;
@@ -142,6 +143,11 @@ impl Outbox {
         assert!(parcels.is_empty(), "parcels taken over others");
         self.signalled.store(false, Ordering::Release);
         std::mem::swap(&mut self.contents.lock().parcels, parcels);
+    }
+
+    /// For the connection's task: it woke, and leaves what lies here for later. The next signal wakes it again.
+    pub fn hear(&self) {
+        self.signalled.store(false, Ordering::Release);
     }
 
     /// For the connection's task: `bytes` of taken deliveries have left for the peer.
@@ -188,5 +194,22 @@ mod tests {
         assert_eq!(parcels.len(), 2);
         outbox.push(Parcel::Unblocked);
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_was_left_for_later_wakes_no_more_until_something_comes() {
+        let outbox = Outbox::new(100);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        outbox.push(Parcel::Unblocked);
+        assert!(outbox.poll_signalled(&waker));
+        outbox.hear();
+        assert!(!outbox.poll_signalled(&waker));
+        outbox.signal();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+
+        let mut parcels = Vec::new();
+        outbox.take(&mut parcels);
+        assert_eq!(parcels.len(), 1);
     }
 }

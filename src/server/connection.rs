@@ -90,6 +90,8 @@ struct Driver {
     input: Vec<u8>,
     /// There are whole frames in `input`, and the machine must wait before it takes them.
     waits: bool,
+    /// The socket is read.
+    reads: bool,
     output: Vec<u8>,
     /// How much of `output` was written.
     written: usize,
@@ -113,6 +115,7 @@ impl Driver {
             context,
             input: Vec::new(),
             waits: false,
+            reads: false,
             output: Vec::new(),
             written: 0,
             delivering: 0,
@@ -130,13 +133,12 @@ impl Driver {
                 break end;
             }
             self.arm(&mut timer);
-            let (wants_input, wants_output) = (self.wants_input(), !self.output.is_empty());
-            let takes_parcels = self.output.len() < DELIVER_BELOW_BYTES;
+            self.reads = self.wants_input();
             let outbox = Arc::clone(self.ends.session.outbox());
             let read = tokio::select! {
-                ready = self.socket.readable(), if wants_input => ready.is_ok(),
-                _ = self.socket.writable(), if wants_output => false,
-                () = signalled(&outbox), if takes_parcels => false,
+                ready = self.socket.readable(), if self.reads => ready.is_ok(),
+                _ = self.socket.writable(), if !self.output.is_empty() => false,
+                () = signalled(&outbox) => false,
                 () = &mut timer => {
                     self.tick();
                     false
@@ -171,6 +173,8 @@ impl Driver {
             }
             // A cancel waits for what the outbox held when it came, a clogged machine for room in the output.
             let again = took && self.ends.machine.wants_parcels() || self.may_go_on();
+            // Nothing else would call for what was left in the outbox.
+            let again = again || !took && self.output.len() < DELIVER_BELOW_BYTES;
             if self.notify_commit() && !again {
                 break;
             }
@@ -188,6 +192,8 @@ impl Driver {
     /// Answers whether it looked into the outbox: not while the peer is slow.
     fn take_parcels(&mut self, now: Instant) -> bool {
         if self.output.len() >= DELIVER_BELOW_BYTES {
+            // It may be the store that called.
+            self.ends.session.outbox().hear();
             return false;
         }
         self.ends.session.take_parcels(&mut self.parcels);
@@ -324,6 +330,9 @@ impl Driver {
     fn tick(&mut self) {
         let now = self.context.clock.now();
         self.ends.session.set_now(self.context.clock.millis(now));
+        if !self.reads {
+            self.ends.machine.not_reading();
+        }
         self.ends
             .machine
             .tick(now, &mut self.ends.session, &mut self.output);

@@ -76,6 +76,18 @@ fn a_wait_for_the_disk_is_not_the_clients_silence() {
     client.committed(1).expect("queue.declare-ok");
 }
 
+#[test]
+fn what_the_server_does_not_read_is_not_the_clients_silence() {
+    let mut client = Script::open();
+    for _ in 0..10 {
+        client.machine.not_reading();
+        client.pass(60);
+    }
+    assert_eq!(client.machine.status(), Status::Open);
+    client.pass(180);
+    assert_eq!(client.machine.ending(), Some(&Ending::MissedHeartbeats));
+}
+
 fn alarm(client: &mut Script) {
     let reason = "low on memory".into();
     client.host.outbox.push(Parcel::Blocked { reason });
