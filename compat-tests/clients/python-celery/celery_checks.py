@@ -101,16 +101,17 @@ def retry():
 @check("celery-countdown-and-eta")
 def countdown_and_eta():
     start = time.time()
-    eta = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1.5)
+    eta = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
     # More than the worker's window of 8, so that it has to widen its prefetch.
-    later = [tasks.clock.apply_async(countdown=2) for _ in range(20)]
+    later = [tasks.clock.apply_async(countdown=4) for _ in range(20)]
     exact = tasks.clock.apply_async(eta=eta)
     now = tasks.clock.delay()
     ran = now.get(timeout=WAIT_SECONDS)
-    expect(ran < start + 1.5, True, "an immediate task overtakes those with a countdown")
     expect(exact.get(timeout=WAIT_SECONDS) >= eta.timestamp() - 0.01, True, "not before its eta")
     for result in later:
-        expect(result.get(timeout=WAIT_SECONDS) >= start + 1.99, True, "not before its countdown")
+        at = result.get(timeout=WAIT_SECONDS)
+        expect(at >= start + 3.99, True, "not before its countdown")
+        expect(ran < at, True, "an immediate task overtakes those with a countdown")
 
 
 @check("celery-inspect")
@@ -264,7 +265,7 @@ def shutdown():
     with connection() as opened:
         control = Queue("two@localhost.celery.pidbox", durable=False)
         refusals = []
-        for act in [lambda: None, lambda: expect(workers["two"].terminate(), 0, "exit code")]:
+        for act in [lambda: None, workers["two"].terminate]:
             act()
             try:
                 control(opened.channel()).queue_declare(passive=True)
