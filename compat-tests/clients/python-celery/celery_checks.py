@@ -265,7 +265,7 @@ def shutdown():
     with connection() as opened:
         control = Queue("two@localhost.celery.pidbox", durable=False)
         refusals = []
-        for act in [lambda: None, workers["two"].terminate]:
+        for act in [lambda: None, lambda: expect(workers["two"].terminate(), 0, "exit code")]:
             act()
             try:
                 control(opened.channel()).queue_declare(passive=True)
