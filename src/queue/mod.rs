@@ -32,6 +32,7 @@ use crate::model::Run;
 use crate::model::outbox::Parcel;
 use crate::store::Record;
 pub use arguments::QueueArguments;
+pub use arguments::QueueType;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Consumer;
 use consumers::Consumers;

@@ -18,6 +18,7 @@ use crate::queue::DeadLetter;
 use crate::queue::Ended;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
+use crate::queue::QueueType;
 use crate::store::Record;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
@@ -38,6 +39,8 @@ pub struct QueueHandle {
     pub owner: Option<ConnectionId>,
     /// Arguments of its declaration.
     pub arguments: Arguments,
+    /// Whose rules it follows; fixed by its declaration.
+    pub queue_type: QueueType,
     /// It may refuse messages when it is full.
     pub refuses: bool,
     /// Where its dead messages go.
@@ -67,6 +70,7 @@ impl QueueHandle {
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
+            queue_type: judged.queue_type,
             refuses: judged.limits.refuse(),
             dead_letter: judged.dead_letter.clone(),
             state: Mutex::new(state),

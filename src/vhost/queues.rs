@@ -53,6 +53,12 @@ impl Vhost {
             return Ok((existing, Lsn::NONE));
         }
         let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
+        arguments.queue_type.check_properties(
+            spec.auto_delete,
+            spec.owner.is_some(),
+            spec.durable,
+            &resource,
+        )?;
         let id = QueueId(self.shared.next_id());
         let handle = self.make_queue(spec, arguments, id, Position(1), now);
         // Before anyone can find it: on disk no message may come before its queue.
@@ -115,7 +121,12 @@ impl Vhost {
         if existing.auto_delete != spec.auto_delete {
             return differs("auto_delete", spec.auto_delete, existing.auto_delete);
         }
-        check_equivalent(&existing.arguments, &spec.arguments, resource)
+        check_equivalent(
+            existing.queue_type,
+            &existing.arguments,
+            &spec.arguments,
+            resource,
+        )
     }
 
     /// The queue of that name for `connection`: 404 when there is none, 405 when it is another's.

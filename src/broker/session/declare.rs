@@ -16,6 +16,7 @@ use crate::model::ExchangeName;
 use crate::model::Lsn;
 use crate::model::QueueName;
 use crate::model::arguments;
+use crate::queue::QueueType;
 use crate::routing::Kind;
 use crate::vhost::Binding;
 use crate::vhost::ExchangeSpec;
@@ -46,6 +47,17 @@ fn check_reserved(what: &str, name: &str) -> Result<(), AmqpError> {
 fn server_name() -> QueueName {
     let random: [u8; 16] = rand::random();
     QueueName::known(&format!("amq.gen-{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// Only classic queues take a name that the server makes up.
+fn check_server_named(arguments: &Arguments, resource: &str) -> Result<(), AmqpError> {
+    match QueueType::of(arguments, resource)? {
+        QueueType::Classic => Ok(()),
+        quorum @ QueueType::Quorum => Err(AmqpError::precondition_failed(format!(
+            "Cannot declare a server-named queue for type {}",
+            quorum.module()
+        ))),
+    }
 }
 
 fn declared(queue: &QueueHandle, commit: Lsn) -> QueueDeclared {
@@ -130,6 +142,7 @@ impl Session {
     ) -> Result<QueueDeclared, AmqpError> {
         let vhost = self.vhost()?;
         let name = if declare.queue.is_empty() {
+            check_server_named(&declare.arguments, &vhost.queue_resource(""))?;
             server_name()
         } else {
             check_reserved("queue", &declare.queue)?;

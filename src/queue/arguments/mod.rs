@@ -1,0 +1,179 @@
+//! `x-…` arguments of queue declarations: what they mean, which values are wrong, when two declarations agree.
+//!
+//! Texts are RabbitMQ's (`rabbit_amqqueue:check_declare_arguments`). An argument that RabbitMQ obeys and this version
+//! does not is refused, never ignored: docs/compatibility.md lists them.
+
+mod equivalence;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use amq_protocol::types::AMQPValue;
+
+use crate::model::AmqpError;
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::RoutingKey;
+use crate::model::arguments;
+use crate::queue::DeadLetter;
+use crate::queue::Limits;
+use crate::queue::Overflow;
+pub use equivalence::check_equivalent;
+pub use equivalence::inequivalent;
+
+/// Longest TTL or expiry: ten years, as in RabbitMQ.
+pub const EXPIRY_MS_MAX: i64 = 315_360_000_000;
+
+/// Highest `x-max-priority`.
+pub const PRIORITY_MAX: u8 = 255;
+
+/// `x-queue-type`: whose rules a queue follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueueType {
+    /// Classic, the default.
+    #[default]
+    Classic,
+    /// Quorum: a durable queue that stores everything.
+    Quorum,
+}
+
+impl QueueType {
+    /// The type that these arguments ask for.
+    pub fn of(arguments: &Arguments, resource: &str) -> Result<Self, AmqpError> {
+        let key = "x-queue-type";
+        let Some(value) = arguments.value(key) else {
+            return Ok(Self::Classic);
+        };
+        values::text(value).map_err(|why| table::invalid(key, resource, &why))?;
+        match arguments::text(value) {
+            // The names of RabbitMQ's modules are those that listings and 3.13's own defaults use.
+            Some("classic" | "rabbit_classic_queue" | "undefined") => Ok(Self::Classic),
+            Some("quorum" | "rabbit_quorum_queue") => Ok(Self::Quorum),
+            Some("stream" | "rabbit_stream_queue") => Err(table::invalid(
+                key,
+                resource,
+                "\"not supported by this version of Leveret\"",
+            )),
+            other => Err(table::invalid(
+                key,
+                resource,
+                &format!("\"unsupported queue type '{}'\"", other.unwrap_or_default()),
+            )),
+        }
+    }
+
+    /// As clients and listings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// RabbitMQ's module, as its error texts name the type.
+    pub fn module(self) -> &'static str {
+        match self {
+            Self::Classic => "rabbit_classic_queue",
+            Self::Quorum => "rabbit_quorum_queue",
+        }
+    }
+
+    /// Judges a declaration's properties; the order is RabbitMQ's.
+    pub fn check_properties(
+        self,
+        auto_delete: bool,
+        exclusive: bool,
+        durable: bool,
+        resource: &str,
+    ) -> Result<(), AmqpError> {
+        let wrong = match self {
+            Self::Classic => None,
+            Self::Quorum if auto_delete => Some("auto-delete"),
+            Self::Quorum if exclusive => Some("exclusive-owner"),
+            Self::Quorum if !durable => Some("non-durable"),
+            Self::Quorum => None,
+        };
+        match wrong {
+            None => Ok(()),
+            Some(property) => Err(AmqpError::precondition_failed(format!(
+                "invalid property '{property}' for {resource}"
+            ))),
+        }
+    }
+}
+
+/// Arguments that a queue obeys: a plain value, which may be replaced while the queue lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueArguments {
+    /// `x-queue-type`.
+    pub queue_type: QueueType,
+    /// `x-message-ttl`, milliseconds.
+    pub message_ttl: Option<u64>,
+    /// `x-expires`, milliseconds.
+    pub expires: Option<u64>,
+    /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
+    pub dead_letter: Option<DeadLetter>,
+    /// `x-max-length`, `x-max-length-bytes`, `x-overflow`.
+    pub limits: Limits,
+}
+
+impl QueueArguments {
+    /// Judges and reads the arguments of a declaration; `resource` is such as `queue 'q' in vhost '/'`.
+    pub fn parse(arguments: &Arguments, resource: &str) -> Result<Self, AmqpError> {
+        let queue_type = QueueType::of(arguments, resource)?;
+        table::judge(queue_type, arguments, resource)?;
+        for key in ["x-max-priority", "x-single-active-consumer"] {
+            let value = arguments.value(key);
+            if value.is_some_and(|value| *value != AMQPValue::Boolean(false)) {
+                return Err(unsupported(key, resource));
+            }
+        }
+        if queue_type == QueueType::Quorum {
+            return Err(unsupported("x-queue-type", resource));
+        }
+        let number = |key| {
+            arguments
+                .value(key)
+                .and_then(arguments::integer)
+                .map(i64::unsigned_abs)
+        };
+        Ok(Self {
+            queue_type,
+            message_ttl: number("x-message-ttl"),
+            expires: number("x-expires"),
+            dead_letter: dead_letter(arguments),
+            limits: Limits {
+                length: number("x-max-length"),
+                body_bytes: number("x-max-length-bytes"),
+                overflow: overflow(arguments).unwrap_or_default(),
+            },
+        })
+    }
+}
+
+fn unsupported(key: &str, resource: &str) -> AmqpError {
+    table::invalid(
+        key,
+        resource,
+        "\"not supported by this version of Leveret\"",
+    )
+}
+
+/// Read from arguments that were judged.
+fn dead_letter(arguments: &Arguments) -> Option<DeadLetter> {
+    let text = |key| arguments.value(key).and_then(arguments::text);
+    Some(DeadLetter {
+        exchange: ExchangeName::new(text("x-dead-letter-exchange")?).ok()?,
+        routing_key: text("x-dead-letter-routing-key").and_then(|key| RoutingKey::new(key).ok()),
+    })
+}
+
+fn overflow(arguments: &Arguments) -> Option<Overflow> {
+    match arguments.value("x-overflow").and_then(arguments::text)? {
+        "drop-head" => Some(Overflow::DropHead),
+        "reject-publish" => Some(Overflow::RejectPublish),
+        "reject-publish-dlx" => Some(Overflow::RejectPublishDeadLetter),
+        _ => None,
+    }
+}
