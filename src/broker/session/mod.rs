@@ -180,7 +180,7 @@ impl Session {
             .queues
             .get(&id)
             .map(|queue| Arc::clone(&queue))?;
-        self.delivering.insert(id, Arc::clone(&queue));
+        self.remember_queue(Arc::clone(&queue));
         Some(queue)
     }
 
