@@ -260,7 +260,7 @@ def worker_killed():
     expect(result.get(timeout=WAIT_SECONDS), 2, "runs")
 
 
-@check("celery-shutdown")
+@check("celery-shutdown", deadline_seconds=90)
 def shutdown():
     with connection() as opened:
         control = Queue("two@localhost.celery.pidbox", durable=False)
