@@ -25,7 +25,7 @@ impl Queue {
         let first = self.next_position;
         self.next_position += run.len() as u64;
         if self.options.durable {
-            self.put_records(first, &run, records);
+            self.put_records(first, &run, now, records);
         }
         // Only what will lie here is worth a copy of its own; what a consumer takes at once is gone before it pins much.
         let run = if self.consumers.len() == 0 {
@@ -77,10 +77,11 @@ impl Queue {
     }
 
     /// One record for each stretch of persistent messages.
-    fn put_records(&self, first: u64, run: &Run, records: &mut Vec<Record>) {
+    fn put_records(&self, first: u64, run: &Run, now: u64, records: &mut Vec<Record>) {
         records.extend(persistent_stretches(run).map(|stretch| Record::Put {
             targets: vec![(self.id, Position(first + stretch.start as u64))],
             run: run.slice(stretch),
+            enqueued_at: now,
         }));
     }
 }

@@ -127,13 +127,20 @@ impl Queue {
         ranges
     }
 
-    /// Puts back a message run that the store kept. Called in position order, before anything else.
-    pub fn restore(&mut self, first: Position, run: Run, redelivered: bool, now: u64) {
+    /// Puts back a message run that the store kept and that entered the queue at `enqueued_at`; its time to live counts
+    /// from then. Called in position order, before anything else; [`Queue::restored`] comes last.
+    pub fn restore(&mut self, first: Position, run: Run, redelivered: bool, enqueued_at: u64) {
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
-        for mut segment in self.segments(first.0, run, now) {
+        for mut segment in self.segments(first.0, run, enqueued_at) {
             segment.redelivered = redelivered;
             self.ready.push_back(segment);
         }
+    }
+
+    /// Everything that the store kept is back: what expired meanwhile, or is more than the limits allow, dies now.
+    pub fn restored(&mut self, now: u64, records: &mut Vec<Record>) {
+        self.expire(now, records);
+        self.drop_excess(now, records);
     }
 
     /// Its id.

@@ -3,15 +3,19 @@
 //! ```text
 //! offset  octets
 //! 0       4      CRC32C of the row's key and of everything that follows
-//! 4       1      version of this layout: 1
-//! 5       3      zero
+//! 4       1      version of this layout: 2
+//! 5       1      zero
+//! 6       2      number of stretches of messages that entered the queue at the same time (u16)
 //! 8       4      number of messages
-//! 12      12     for each message: octets of its route (u16), traits (2 octets), octets of its header (u32) and of its
+//! 12      8      for each stretch: number of its messages (u16), when they entered (48 bits, milliseconds since the
+//!                Unix epoch)
+//! …       12     for each message: octets of its route (u16), traits (2 octets), octets of its header (u32) and of its
 //!                body (u32)
 //! …              for each message: route, header, body
 //! ```
 //!
-//! Integers are little-endian. Which of the messages are settled is not known here.
+//! In version 1 octets 5 to 7 are zero and there are no stretches. Integers are little-endian. Which of the messages are
+//! settled is not known here.
 
 use crate::model::MessageRef;
 use crate::model::message::Traits;
@@ -26,7 +30,9 @@ pub(crate) const BLOB_BYTES_MAX: usize = 16 * 1024 - 64;
 /// No blob has more messages.
 pub(crate) const BLOB_MESSAGES_MAX: u64 = ((BLOB_BYTES_MAX - HEAD_BYTES) / ENTRY_BYTES) as u64;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without times. Files of format 1 have these blobs.
+const VERSION_TIMELESS: u8 = 1;
 const HEAD_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 12;
 
@@ -35,16 +41,60 @@ pub(crate) fn message_bytes(message: MessageRef<'_>) -> usize {
     ENTRY_BYTES + message.held_bytes()
 }
 
-/// Octets of a blob whose messages add `messages_bytes`.
-pub(crate) fn blob_bytes(messages_bytes: usize) -> usize {
-    HEAD_BYTES + messages_bytes
+/// Octets of a blob whose messages add `messages_bytes` and have so many stretches.
+pub(crate) fn blob_bytes(messages_bytes: usize, stretches: usize) -> usize {
+    HEAD_BYTES + stretches * STRETCH_BYTES + messages_bytes
+}
+
+/// Octets a stretch adds to a blob.
+pub(crate) const STRETCH_BYTES: usize = 8;
+
+/// The last time that a stretch can hold; later ones are cut to it.
+const TIME_MAX: u64 = (1 << 48) - 1;
+
+/// Neighbouring messages of a blob that entered the queue at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// Number of messages; no blob has more than [`BLOB_MESSAGES_MAX`].
+    pub(crate) messages: u16,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) at: u64,
+}
+
+impl Stretch {
+    /// One message.
+    pub(crate) fn new(at: u64) -> Self {
+        Self { messages: 1, at }
+    }
+
+    fn to_bytes(self) -> [u8; STRETCH_BYTES] {
+        (self.at.min(TIME_MAX) << 16 | u64::from(self.messages)).to_le_bytes()
+    }
+
+    fn from_bytes(bytes: [u8; STRETCH_BYTES]) -> Self {
+        let number = u64::from_le_bytes(bytes);
+        Self {
+            messages: number as u16,
+            at: number >> 16,
+        }
+    }
 }
 
 /// Writes the blob of `messages` into `blob`, which has exactly its size.
-pub(crate) fn encode(key: &PlaceKey, messages: &[MessageRef<'_>], blob: &mut [u8]) {
-    blob[4..8].copy_from_slice(&[VERSION, 0, 0, 0]);
+pub(crate) fn encode(
+    key: &PlaceKey,
+    messages: &[MessageRef<'_>],
+    times: &[Stretch],
+    blob: &mut [u8],
+) {
+    blob[4..6].copy_from_slice(&[VERSION, 0]);
+    blob[6..8].copy_from_slice(&(times.len() as u16).to_le_bytes());
     blob[8..12].copy_from_slice(&(messages.len() as u32).to_le_bytes());
-    let (entries, mut content) = blob[HEAD_BYTES..].split_at_mut(messages.len() * ENTRY_BYTES);
+    let (stretches, rest) = blob[HEAD_BYTES..].split_at_mut(times.len() * STRETCH_BYTES);
+    for (time, place) in times.iter().zip(stretches.chunks_exact_mut(STRETCH_BYTES)) {
+        place.copy_from_slice(&time.to_bytes());
+    }
+    let (entries, mut content) = rest.split_at_mut(messages.len() * ENTRY_BYTES);
     for (message, entry) in messages.iter().zip(entries.chunks_exact_mut(ENTRY_BYTES)) {
         let [route, header, body] = [message.route(), message.header(), message.body()];
         entry[0..2].copy_from_slice(&(route.len() as u16).to_le_bytes());
@@ -85,6 +135,8 @@ pub(crate) struct Part<'a> {
     pub(crate) header: &'a [u8],
     pub(crate) body: &'a [u8],
     pub(crate) traits: Traits,
+    /// When it entered the queue, in milliseconds since the Unix epoch; blobs of version 1 do not tell.
+    pub(crate) enqueued_at: Option<u64>,
 }
 
 /// Checks the blob stored under `key` and takes it apart.
@@ -94,11 +146,22 @@ pub(crate) fn decode<'a>(key: &PlaceKey, blob: &'a [u8]) -> Result<Vec<Part<'a>>
         return Err(Damage::Checksum);
     }
     let (head, content) = content.split_first_chunk::<8>().ok_or(Damage::Lengths)?;
-    let [version, _, _, _, count @ ..] = *head;
-    if version != VERSION {
-        return Err(Damage::Version(version));
-    }
+    let [version, _, s0, s1, count @ ..] = *head;
+    let stretches = match version {
+        VERSION => usize::from(u16::from_le_bytes([s0, s1])),
+        VERSION_TIMELESS => 0,
+        _ => return Err(Damage::Version(version)),
+    };
     let count = u32::from_le_bytes(count) as usize;
+    let (stretches, content) = content
+        .split_at_checked(stretches * STRETCH_BYTES)
+        .ok_or(Damage::Lengths)?;
+    let mut times = stretches
+        .as_chunks::<STRETCH_BYTES>()
+        .0
+        .iter()
+        .map(|bytes| Stretch::from_bytes(*bytes))
+        .flat_map(|stretch| std::iter::repeat_n(stretch.at, usize::from(stretch.messages)));
     let entries_bytes = count.checked_mul(ENTRY_BYTES).ok_or(Damage::Lengths)?;
     let (entries, mut content) = content
         .split_at_checked(entries_bytes)
@@ -116,13 +179,17 @@ pub(crate) fn decode<'a>(key: &PlaceKey, blob: &'a [u8]) -> Result<Vec<Part<'a>>
             header: take(u32::from_le_bytes([h0, h1, h2, h3]) as usize)?,
             body: take(u32::from_le_bytes([b0, b1, b2, b3]) as usize)?,
             traits: Traits::from_bytes([t0, t1]),
+            enqueued_at: match version {
+                VERSION_TIMELESS => None,
+                _ => Some(times.next().ok_or(Damage::Lengths)?),
+            },
         };
         if !is_route(part.route) {
             return Err(Damage::Lengths);
         }
         parts.push(part);
     }
-    if content.is_empty() {
+    if content.is_empty() && times.next().is_none() {
         Ok(parts)
     } else {
         Err(Damage::Lengths)
@@ -149,6 +216,8 @@ mod tests {
     use crate::model::RunBuilder;
     use crate::store::tables::place_key;
 
+    const NOW: u64 = 0x0102_0304_0506;
+
     fn run() -> Run {
         let mut builder = RunBuilder::default();
         let traits = Traits::new(true, true, false, false, false, 3);
@@ -159,8 +228,12 @@ mod tests {
 
     fn blob_of(key: &PlaceKey, run: &Run) -> Vec<u8> {
         let messages: Vec<_> = run.iter().collect();
-        let mut blob = vec![0; blob_bytes(run.iter().map(message_bytes).sum())];
-        encode(key, &messages, &mut blob);
+        let times = [Stretch {
+            messages: run.len() as u16,
+            at: NOW,
+        }];
+        let mut blob = vec![0; blob_bytes(run.iter().map(message_bytes).sum(), 1)];
+        encode(key, &messages, &times, &mut blob);
         blob
     }
 
@@ -178,17 +251,41 @@ mod tests {
             .map(|m| (m.route(), m.header(), m.body(), m.traits()))
             .collect();
         assert_eq!(back, wanted);
+        assert!(parts.iter().all(|part| part.enqueued_at == Some(NOW)));
+    }
+
+    #[test]
+    fn each_message_keeps_its_time() {
+        let (key, run) = (place_key(QueueId(1), 2), run());
+        let messages: Vec<_> = run.iter().collect();
+        let times = [Stretch::new(5), Stretch::new(u64::MAX)];
+        let mut blob = vec![0; blob_bytes(run.iter().map(message_bytes).sum(), 2)];
+        encode(&key, &messages, &times, &mut blob);
+        let parts = decode(&key, &blob).expect("intact");
+        let times: Vec<_> = parts.iter().map(|part| part.enqueued_at).collect();
+        assert_eq!(times, [Some(5), Some(TIME_MAX)]);
+    }
+
+    #[test]
+    fn a_blob_of_version_1_is_still_read() {
+        let mut blob = vec![96, 129, 89, 164];
+        blob.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+        blob.extend_from_slice(&[6, 0, 3, 3, 3, 0, 0, 0, 4, 0, 0, 0]);
+        blob.extend_from_slice(b"\x01x\x03key\x01\x02\x03body");
+        let parts = decode(&place_key(QueueId(1), 2), &blob).expect("intact");
+        assert_eq!((parts[0].body, parts[0].enqueued_at), (&b"body"[..], None));
     }
 
     /// Files out there look like this: when it fails, the layout has changed and needs a new version.
     #[test]
-    fn the_layout_is_version_1() {
+    fn the_layout_is_version_2() {
         let key = place_key(QueueId(1), 2);
         let traits = Traits::new(true, true, false, false, false, 3);
         let mut builder = RunBuilder::default();
         builder.push(b"\x01x\x03key", &[1, 2, 3], b"body", traits);
-        let mut wanted = vec![96, 129, 89, 164];
-        wanted.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+        let mut wanted = vec![112, 55, 222, 245];
+        wanted.extend_from_slice(&[2, 0, 1, 0, 1, 0, 0, 0]);
+        wanted.extend_from_slice(&[1, 0, 6, 5, 4, 3, 2, 1]);
         wanted.extend_from_slice(&[6, 0, 3, 3, 3, 0, 0, 0, 4, 0, 0, 0]);
         wanted.extend_from_slice(b"\x01x\x03key\x01\x02\x03body");
         assert_eq!(blob_of(&key, &builder.finish()), wanted);
@@ -227,9 +324,9 @@ mod tests {
             }
         }
         let mut newer = blob;
-        newer[4] = 2;
+        newer[4] = 3;
         let crc = checksum(&key, &newer[4..]);
         newer[..4].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(decode(&key, &newer), Err(Damage::Version(2)));
+        assert_eq!(decode(&key, &newer), Err(Damage::Version(3)));
     }
 }

@@ -15,6 +15,8 @@ use crate::model::MessageRef;
 use crate::model::QueueId;
 use crate::model::Run;
 use crate::store::blob;
+use crate::store::blob::STRETCH_BYTES;
+use crate::store::blob::Stretch;
 use crate::store::index::Extent;
 use crate::store::index::Index;
 use crate::store::index::QueueIndex;
@@ -38,13 +40,33 @@ pub(crate) struct Group {
     definitions: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
+/// Messages put in this group, at consecutive positions.
+struct Fresh {
+    run: Run,
+    enqueued_at: u64,
+}
+
+impl Fresh {
+    fn len(&self) -> u64 {
+        self.run.len() as u64
+    }
+
+    /// The same with other messages.
+    fn of(&self, run: Run) -> Self {
+        Self {
+            run,
+            enqueued_at: self.enqueued_at,
+        }
+    }
+}
+
 /// What happens to one queue.
 #[derive(Default)]
 struct QueueChanges {
     /// The queue was deleted; everything below happened after.
     deleted: bool,
     /// Messages put and not settled, by the position of the first.
-    fresh: BTreeMap<u64, Run>,
+    fresh: BTreeMap<u64, Fresh>,
     /// Blobs in the file that are partly settled now.
     touched: BTreeSet<u64>,
     /// Blobs in the file that have nothing left.
@@ -55,10 +77,18 @@ impl Group {
     /// Takes the next record.
     pub(crate) fn apply(&mut self, index: &mut Index, record: Record) {
         match record {
-            Record::Put { run, targets } => {
+            Record::Put {
+                run,
+                targets,
+                enqueued_at,
+            } => {
                 for (queue, first) in targets {
                     let changes = self.queues.entry(queue).or_default();
-                    put(index.entry(queue).or_default(), changes, first.0, &run);
+                    let fresh = Fresh {
+                        run: run.clone(),
+                        enqueued_at,
+                    };
+                    put(index.entry(queue).or_default(), changes, first.0, &fresh);
                 }
             }
             Record::Settle {
@@ -134,14 +164,14 @@ impl Group {
     }
 }
 
-fn put(index: &mut QueueIndex, changes: &mut QueueChanges, first: u64, run: &Run) {
-    let positions = first..first + run.len() as u64;
+fn put(index: &mut QueueIndex, changes: &mut QueueChanges, first: u64, fresh: &Fresh) {
+    let positions = first..first + fresh.len();
     if first < index.next {
         let overlaps_fresh = changes
             .fresh
             .range(..positions.end)
             .next_back()
-            .is_some_and(|(at, run)| at + run.len() as u64 > first);
+            .is_some_and(|(at, fresh)| at + fresh.len() > first);
         assert!(
             !overlaps_fresh && !index.overlaps(&positions),
             "positions {positions:?} of a queue are put once"
@@ -149,8 +179,9 @@ fn put(index: &mut QueueIndex, changes: &mut QueueChanges, first: u64, run: &Run
     }
     index.next = index.next.max(positions.end);
     for open in index.not_settled_early(positions) {
-        let run = run.slice((open.start - first) as usize..(open.end - first) as usize);
-        changes.fresh.insert(open.start, run);
+        let indexes = (open.start - first) as usize..(open.end - first) as usize;
+        let run = fresh.run.slice(indexes);
+        changes.fresh.insert(open.start, fresh.of(run));
     }
 }
 
@@ -178,20 +209,20 @@ impl QueueChanges {
     /// Settles messages of this group from the start of `positions`; returns the position after them, `None` when the
     /// first is not of this group.
     fn settle_fresh(&mut self, positions: Range<u64>) -> Option<u64> {
-        let (&first, run) = self.fresh.range(..=positions.start).next_back()?;
-        let run_end = first + run.len() as u64;
+        let (&first, fresh) = self.fresh.range(..=positions.start).next_back()?;
+        let run_end = first + fresh.len();
         if positions.start >= run_end {
             return None;
         }
         let end = run_end.min(positions.end);
-        let mut run = self.fresh.remove(&first)?;
-        let back = run.take_back((run_end - end) as usize);
+        let mut fresh = self.fresh.remove(&first)?;
+        let back = fresh.run.take_back((run_end - end) as usize);
         if !back.is_empty() {
-            self.fresh.insert(end, back);
+            self.fresh.insert(end, fresh.of(back));
         }
-        let front = run.take_front((positions.start - first) as usize);
+        let front = fresh.run.take_front((positions.start - first) as usize);
         if !front.is_empty() {
-            self.fresh.insert(first, front);
+            self.fresh.insert(first, fresh.of(front));
         }
         Some(end)
     }
@@ -250,7 +281,7 @@ impl Tables<'_> {
             let key = place_key(queue, blob.first);
             let count = blob.messages.len() as u32;
             let mut row = self.blobs.insert_reserve(&key, blob.bytes)?;
-            blob::encode(&key, &blob.messages, row.as_mut());
+            blob::encode(&key, &blob.messages, &blob.times, row.as_mut());
             drop(row);
             self.extents
                 .insert(&key, &extent_row(&key, count, &[])[..])?;
@@ -281,28 +312,43 @@ impl Tables<'_> {
 struct NewBlob<'a> {
     first: u64,
     messages: Vec<MessageRef<'a>>,
+    times: Vec<Stretch>,
     bytes: usize,
 }
 
+impl NewBlob<'_> {
+    /// By how much one more message makes it grow.
+    fn added_bytes(&self, message: MessageRef<'_>, at: u64) -> usize {
+        let same_time = self.times.last().is_some_and(|last| last.at == at);
+        blob::message_bytes(message) + if same_time { 0 } else { STRETCH_BYTES }
+    }
+}
+
 /// Cuts runs into blobs: positions in a blob are consecutive, and several messages share one only while they fit.
-fn blobs_of(runs: &BTreeMap<u64, Run>) -> impl Iterator<Item = NewBlob<'_>> {
-    let messages = runs
-        .iter()
-        .flat_map(|(first, run)| (*first..).zip(run.iter()));
+fn blobs_of(fresh: &BTreeMap<u64, Fresh>) -> impl Iterator<Item = NewBlob<'_>> {
+    let messages = fresh.iter().flat_map(|(first, fresh)| {
+        let messages = (*first..).zip(fresh.run.iter());
+        messages.map(|(position, message)| (position, message, fresh.enqueued_at))
+    });
     let mut messages = messages.peekable();
     std::iter::from_fn(move || {
-        let (first, message) = messages.next()?;
+        let (first, message, at) = messages.next()?;
         let mut blob = NewBlob {
             first,
-            bytes: blob::blob_bytes(blob::message_bytes(message)),
+            bytes: blob::blob_bytes(blob::message_bytes(message), 1),
             messages: vec![message],
+            times: vec![Stretch::new(at)],
         };
-        while let Some((_, message)) = messages.next_if(|(position, message)| {
+        while let Some((_, message, at)) = messages.next_if(|(position, message, at)| {
             *position == first + blob.messages.len() as u64
-                && blob.bytes + blob::message_bytes(*message) <= blob::BLOB_BYTES_MAX
+                && blob.bytes + blob.added_bytes(*message, *at) <= blob::BLOB_BYTES_MAX
         }) {
-            blob.bytes += blob::message_bytes(message);
+            blob.bytes += blob.added_bytes(message, at);
             blob.messages.push(message);
+            match blob.times.last_mut() {
+                Some(last) if last.at == at => last.messages += 1,
+                _ => blob.times.push(Stretch::new(at)),
+            }
         }
         Some(blob)
     })

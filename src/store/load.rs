@@ -11,9 +11,9 @@ use tracing::error;
 
 use crate::model::Position;
 use crate::model::QueueId;
-use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::store::StoredMessages;
+use crate::store::StoredRun;
 use crate::store::blob;
 use crate::store::blob::BLOB_MESSAGES_MAX;
 use crate::store::blob::Damage;
@@ -68,7 +68,7 @@ fn read_blob(
     key: &PlaceKey,
     extent: Option<(u32, &[u8])>,
     blob: Option<&[u8]>,
-) -> Result<Vec<(Position, Run)>, Damage> {
+) -> Result<Vec<StoredRun>, Damage> {
     let parts = blob::decode(key, blob.ok_or(Damage::Missing)?)?;
     let (count, settled) = extent.unwrap_or((parts.len() as u32, &[]));
     if count as usize != parts.len() {
@@ -83,11 +83,20 @@ fn read_blob(
     }
     let (_, first) = tables::place(key);
     let mut messages = builder.finish();
-    let runs = stretches.into_iter().map(|stretch| {
-        let position = Position(first.0 + u64::from(stretch.start));
-        (position, messages.take_front(stretch.len()))
-    });
-    Ok(runs.collect())
+    let mut runs = Vec::with_capacity(stretches.len());
+    for stretch in stretches {
+        let mut at = stretch.start as usize;
+        let open = &parts[at..stretch.end as usize];
+        for same in open.chunk_by(|left, right| left.enqueued_at == right.enqueued_at) {
+            runs.push(StoredRun {
+                first: Position(first.0 + at as u64),
+                run: messages.take_front(same.len()),
+                enqueued_at: same[0].enqueued_at,
+            });
+            at += same.len();
+        }
+    }
+    Ok(runs)
 }
 
 /// All queues that have rows.

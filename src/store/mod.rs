@@ -86,11 +86,22 @@ pub struct RecoveredQueue {
     pub next: Position,
 }
 
+/// Messages at consecutive positions that entered their queue at the same time.
+#[derive(Debug, Clone)]
+pub struct StoredRun {
+    /// Position of the first.
+    pub first: Position,
+    /// The messages.
+    pub run: Run,
+    /// When they entered, in milliseconds since the Unix epoch; not known of what a file of format 1 holds.
+    pub enqueued_at: Option<u64>,
+}
+
 /// The messages of one queue.
 #[derive(Debug)]
 pub struct StoredMessages {
-    /// Messages in position order; a run holds consecutive positions from the one beside it.
-    pub runs: Vec<(Position, Run)>,
+    /// Messages in position order.
+    pub runs: Vec<StoredRun>,
     /// The first position never used: positions below it must not be given to new messages.
     pub next: Position,
 }

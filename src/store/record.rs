@@ -18,6 +18,8 @@ pub enum Record {
         run: Run,
         /// The queues they entered and the position of the first message there.
         targets: Vec<(QueueId, Position)>,
+        /// When they entered, in milliseconds since the Unix epoch.
+        enqueued_at: u64,
     },
     /// Messages left their queue for good (acknowledged, expired, dead-lettered, dropped).
     ///
@@ -65,7 +67,7 @@ impl Record {
     /// Roughly what it costs to hold and to write this record.
     pub(crate) fn bytes(&self) -> usize {
         let content = match self {
-            Record::Put { run, targets } => (run.held_bytes() + run.len() * 16) * targets.len(),
+            Record::Put { run, targets, .. } => (run.held_bytes() + run.len() * 16) * targets.len(),
             Record::Purge { ranges, .. } => ranges.len() * size_of::<Range<u64>>(),
             Record::Define { key, value, .. } => key.len() + value.len(),
             Record::Undefine { key, .. } => key.len(),

@@ -32,6 +32,7 @@ use crate::store::tables::BLOBS;
 use crate::store::tables::DEFINITIONS;
 use crate::store::tables::EXTENTS;
 use crate::store::tables::FORMAT;
+use crate::store::tables::FORMAT_MIN;
 use crate::store::tables::META;
 use crate::store::tables::META_CLEAN;
 use crate::store::tables::META_FORMAT;
@@ -141,7 +142,7 @@ pub(crate) fn recover(database: &Database, path: &Path) -> Result<(Index, Recove
         .begin_read()
         .map_err(|error| failed(error.into()))?;
     match stored_format(&transaction).map_err(failed)? {
-        Some(FORMAT) => {}
+        Some(FORMAT_MIN..=FORMAT) => {}
         Some(found) => {
             return Err(StoreError::FormatMismatch {
                 path: path.to_owned(),

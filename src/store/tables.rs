@@ -24,8 +24,13 @@ use redb::TableDefinition;
 use crate::model::Position;
 use crate::model::QueueId;
 
-/// Version of the layout; grows with each change that an older version could not read.
-pub(crate) const FORMAT: u64 = 1;
+/// Version of the layout; grows with each change that an older version could not read. 2: blobs tell when their messages
+/// entered.
+pub(crate) const FORMAT: u64 = 2;
+
+/// The oldest version that is still read. A file of an older version than [`FORMAT`] is of this one as soon as it was
+/// opened, for what is written from then on is.
+pub(crate) const FORMAT_MIN: u64 = 1;
 
 /// By how many positions a queue's row in [`QUEUES`] runs ahead. After a restart that many positions may be skipped.
 pub(crate) const POSITIONS_RESERVED: u64 = 4096;
@@ -115,13 +120,13 @@ mod tests {
 
     /// Files out there look like this: when it fails, the layout has changed and needs a new [`FORMAT`].
     #[test]
-    fn the_layout_is_format_1() {
+    fn the_layout_is_format_2() {
         let key = place_key(QueueId(0x0102), 0x0304);
         assert_eq!(key, [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]);
         let row = [50, 192, 201, 182, 9, 0, 0, 0, 0b1010, 1];
         assert_eq!(extent_row(&key, 9, &[0b1010, 1]), row);
         assert_eq!(definition_key(3, b"q"), [3, b'q']);
-        assert_eq!(FORMAT, 1);
+        assert_eq!(FORMAT, 2);
     }
 
     #[test]

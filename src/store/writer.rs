@@ -23,8 +23,10 @@ use crate::store::inbox::Inbox;
 use crate::store::inbox::Mark;
 use crate::store::inbox::Work;
 use crate::store::index::Index;
+use crate::store::tables::FORMAT;
 use crate::store::tables::META;
 use crate::store::tables::META_CLEAN;
+use crate::store::tables::META_FORMAT;
 
 /// Record buffers with more room than this are not kept for the next group.
 const RECORDS_KEPT_MAX: usize = 64 * 1024;
@@ -100,12 +102,14 @@ pub(crate) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
     Ok(transaction)
 }
 
-/// Writes down whether the file is closed.
+/// Writes down whether the file is closed, and that it is of today's format.
 pub(crate) fn mark(database: &Database, mark: Mark) -> Result<(), redb::Error> {
     let transaction = begin(database)?;
-    transaction
-        .open_table(META)?
-        .insert(META_CLEAN, u64::from(mark == Mark::Clean))?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(META_CLEAN, u64::from(mark == Mark::Clean))?;
+        meta.insert(META_FORMAT, FORMAT)?;
+    }
     transaction.commit()?;
     Ok(())
 }

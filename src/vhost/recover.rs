@@ -12,6 +12,7 @@ use crate::queue::QueueArguments;
 use crate::store::Definition;
 use crate::store::Record;
 use crate::store::StoreError;
+use crate::store::StoredRun;
 use crate::vhost::Binding;
 use crate::vhost::DefinitionKind;
 use crate::vhost::Exchange;
@@ -92,6 +93,7 @@ pub fn recover(
         .filter_map(|mark| definitions::read_redelivered(mark))
         .collect();
     let mut recovered = RecoveredTopology::default();
+    let mut restored = Vec::new();
     for definition in of_kind(DefinitionKind::Queue) {
         let (name, id, spec) = match definitions::read_queue(definition) {
             Ok(read) => read,
@@ -115,19 +117,22 @@ pub fn recover(
         let stored = vhost.shared.store.load(id)?;
         let handle = vhost.make_queue(spec, arguments, id, stored.next, now);
         handle.enter(|queue, _| {
-            for (first, run) in stored.runs {
+            for stored in stored.runs {
+                let StoredRun { first, run, .. } = stored;
                 recovered.messages += run.len() as u64;
+                let enqueued_at = stored.enqueued_at.unwrap_or(now);
                 if !clean {
-                    queue.restore(first, run, true, now);
+                    queue.restore(first, run, true, enqueued_at);
                     continue;
                 }
                 let delivered = redelivered.get(&id).map_or(&[][..], Vec::as_slice);
                 for (first, run, delivered) in split(first, run, delivered) {
-                    queue.restore(first, run, delivered, now);
+                    queue.restore(first, run, delivered, enqueued_at);
                 }
             }
         });
         vhost.add_queue(&handle);
+        restored.push(handle);
         recovered.queues.insert(id);
     }
     recovered.obsolete = marks
@@ -143,6 +148,10 @@ pub fn recover(
             }
             Err(error) => tracing::error!(%error, "a binding could not be recovered"),
         }
+    }
+    // Only now, for the dead need the bindings of their dead-letter exchange.
+    for queue in restored {
+        queue.enter(|state, records| state.restored(now, records));
     }
     Ok(recovered)
 }

@@ -121,7 +121,7 @@ fn what_was_refused_is_not_stored() {
     let mut records = Vec::new();
     let samples = ["a", "b"].map(|body| Sample::text(body).persistent());
     queue.enqueue(run_of(&samples), START, &mut records);
-    let [Record::Put { run, targets }] = &records[..] else {
+    let [Record::Put { run, targets, .. }] = &records[..] else {
         panic!("one message is stored: {records:?}");
     };
     assert_eq!(run_texts(run), ["a"]);

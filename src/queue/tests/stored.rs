@@ -21,7 +21,7 @@ impl Stored {
     pub(super) fn apply(&mut self, record: Record) -> Result<(), TestCaseError> {
         prop_assert!(!self.deleted, "after the queue's end: {:?}", record);
         match record {
-            Record::Put { run, targets } => {
+            Record::Put { run, targets, .. } => {
                 prop_assert_eq!(targets.len(), 1);
                 prop_assert_eq!(targets[0].0, QUEUE);
                 for (position, message) in (targets[0].1.0..).zip(run.iter()) {

@@ -11,6 +11,8 @@ use super::run_of;
 use super::settle;
 use super::texts;
 use super::wanted;
+use redb::ReadableDatabase;
+
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::store::Definition;
@@ -40,6 +42,7 @@ fn messages_come_back_as_they_were() {
             vec![Record::Put {
                 run: run.clone(),
                 targets,
+                enqueued_at: 77,
             }],
         );
     }
@@ -53,14 +56,15 @@ fn messages_come_back_as_they_were() {
     assert_eq!(recovered.queues, [queue(1, 4), queue(2, 13)]);
     for (queue, first) in [(1, 1), (2, 10)] {
         let stored = store.load(QueueId(queue)).expect("readable");
-        let [(position, back)] = &stored.runs[..] else {
+        let [back] = &stored.runs[..] else {
             panic!("one run: {stored:?}");
         };
         assert_eq!(
-            (*position, stored.next),
+            (back.first, stored.next),
             (Position(first), Position(first + 3))
         );
-        assert!(back.iter().map(parts).eq(run.iter().map(parts)));
+        assert_eq!(back.enqueued_at, Some(77));
+        assert!(back.run.iter().map(parts).eq(run.iter().map(parts)));
     }
     store.close().expect("closes");
     assert!(open(dir.path()).1.clean);
@@ -306,13 +310,18 @@ fn another_format_is_refused_with_the_way_out_and_left_alone() {
     let text = error.to_string();
     for part in [
         "leveret.redb has store format 7",
-        "reads format 1",
+        "reads format 2",
         "start it with the version",
     ] {
         assert!(text.contains(part), "{text}");
     }
     set_format(1);
     assert!(open(dir.path()).1.clean, "not even marked as in use");
+    let database = redb::Database::open(&path).unwrap();
+    let read = database.begin_read().unwrap();
+    let format = read.open_table(tables::META).unwrap().get("format");
+    let format = format.unwrap().map(|format| format.value());
+    assert_eq!(format, Some(tables::FORMAT), "from now on");
 }
 
 #[test]

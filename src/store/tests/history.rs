@@ -189,7 +189,11 @@ impl Broker {
             (self.queues[*slot], Position(first))
         });
         let targets = targets.collect();
-        Record::Put { run, targets }
+        Record::Put {
+            run,
+            targets,
+            enqueued_at: self.published as u64,
+        }
     }
 }
 
@@ -206,7 +210,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Put { run, targets } => {
+            Record::Put { run, targets, .. } => {
                 for (queue, first) in targets {
                     for (position, message) in (first.0..).zip(run.iter()) {
                         if !self.settled.contains(&(queue.0, position)) {

@@ -33,6 +33,7 @@ fn put<B: AsRef<[u8]>>(queue: u64, first: u64, bodies: &[B]) -> Record {
     Record::Put {
         run: run_of(bodies),
         targets: vec![(QueueId(queue), Position(first))],
+        enqueued_at: first,
     }
 }
 
@@ -55,7 +56,7 @@ fn messages(store: &Store, queue: u64) -> Vec<(u64, Vec<u8>)> {
     let with_positions = stored
         .runs
         .iter()
-        .flat_map(|(first, run)| (first.0..).zip(run.iter()));
+        .flat_map(|stored| (stored.first.0..).zip(stored.run.iter()));
     with_positions
         .map(|(position, message)| (position, message.body().to_vec()))
         .collect()

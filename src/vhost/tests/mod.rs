@@ -70,6 +70,10 @@ impl Node {
     }
 
     fn open(dir: TempDir) -> Self {
+        Self::open_at(dir, NOW)
+    }
+
+    fn open_at(dir: TempDir, now: u64) -> Self {
         let (store, recovered) = open_store(&dir);
         let highest = recovered.queues.iter().map(|queue| queue.queue.0).max();
         let store = Arc::new(store);
@@ -77,18 +81,22 @@ impl Node {
         let vhost = Vhost::new(VhostName::known("/"), Arc::clone(&shared));
         let find = |name: &str| (name == "/").then(|| Arc::clone(&vhost));
         let topology =
-            recover(&recovered.definitions, find, recovered.clean, NOW).expect("a sound store");
+            recover(&recovered.definitions, find, recovered.clean, now).expect("a sound store");
         store.append(topology.obsolete);
         Self { dir, shared, vhost }
     }
 
     /// Stops the node as an operator does and starts it again.
     fn restarted(self) -> Self {
+        self.restarted_at(NOW)
+    }
+
+    fn restarted_at(self, now: u64) -> Self {
         let queues = self.vhost.queues();
         let redelivered = queues.iter().filter_map(|queue| write_redelivered(queue));
         self.shared.store.append(redelivered.collect());
         self.shared.store.close().expect("a sound store");
-        Self::open(self.dir)
+        Self::open_at(self.dir, now)
     }
 
     /// Starts a node from what is on disk once everything handed over is, without the stop that writes down more.

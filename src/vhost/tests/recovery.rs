@@ -231,3 +231,44 @@ fn a_queue_is_handed_to_the_store_before_anyone_can_put_a_message_into_it() {
         );
     }
 }
+
+#[test]
+fn time_to_live_counts_from_the_publish() {
+    let node = Node::new();
+    node.declare_queue(QueueSpec {
+        arguments: arguments(&[("x-message-ttl", AMQPValue::LongInt(100))]),
+        ..durable("q")
+    });
+    node.publish("", "q", &["a", "b"]);
+    let node = node.restarted_at(NOW + 60);
+    let (deadline, _) = node.queue("q").enter(|state, _| state.next_deadline());
+    assert_eq!(deadline, Some(NOW + 100));
+    let node = node.restarted_at(NOW + 100);
+    let (counts, _) = node.queue("q").enter(|state, _| state.counts());
+    assert_eq!(counts.ready, 0, "they expired while the node was down");
+    assert_eq!(node.stored_counts(), [0, 1, 0]);
+}
+
+#[test]
+fn a_queue_recovered_above_its_limit_drops_at_once() {
+    let node = Node::new();
+    node.declare_exchange(exchange("dlx", Kind::Fanout));
+    node.declare_queue(durable("dead"));
+    node.bind(&to_queue("dlx", "dead", ""));
+    let queue = node.declare_queue(QueueSpec {
+        arguments: arguments(&[
+            ("x-max-length", AMQPValue::LongInt(1)),
+            (
+                "x-dead-letter-exchange",
+                AMQPValue::LongString("dlx".into()),
+            ),
+        ]),
+        ..durable("q")
+    });
+    node.publish("", "q", &["unacked"]);
+    get(&queue, false).expect("a message");
+    node.publish("", "q", &["ready"]);
+    let node = node.after_power_cut();
+    assert_eq!(node.drain("dead"), ["unacked"]);
+    assert_eq!(node.drain("q"), ["ready"]);
+}
