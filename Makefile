@@ -6,7 +6,7 @@ SECONDS_FUZZ ?= 600
 
 .PHONY: all check test fuzz bench clean
 .PHONY: check-format check-lints check-docs check-dependencies
-.PHONY: test-tools test-rust test-release test-compat test-php-orders test-python-orders test-crash
+.PHONY: test-tools test-rust test-release test-compat test-php-orders test-python-orders test-crash test-oracle
 
 # Stages share the machine's cores and one build directory: one after the other.
 .NOTPARALLEL:
@@ -34,7 +34,7 @@ check-dependencies:
 	fi
 
 ## All tests. Installs what they need on a Debian machine with rustup's Rust.
-test: test-rust test-compat test-php-orders test-python-orders test-crash
+test: test-rust test-compat test-php-orders test-python-orders test-crash test-oracle
 
 test-tools:
 	@$(STAGE) tools .ci/install-tools
@@ -58,6 +58,9 @@ test-python-orders: test-release
 
 test-crash: test-release
 	@$(STAGE) crash-rounds cargo run --locked -q -p leveret-compat-tests --bin crash-rounds
+
+test-oracle: test-release
+	@$(STAGE) oracle cargo run --locked -q -p leveret-compat-tests --bin oracle
 
 ## Every fuzz target, SECONDS_FUZZ (600) in total.
 fuzz: test-tools

@@ -1,0 +1,127 @@
+//! What the command line and the environment ask for.
+
+use crate::brokers::Addresses;
+use leveret_compat_tests::assertions::Checked;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+pub(crate) const USAGE: &str = "\
+usage: oracle [OPTIONS] [NAME...]
+  NAME                    scripts whose name contains one of these; default: all
+  --scripts DIR           default compat-tests/oracle/scripts; a single file with `--script FILE`
+  --script FILE           this script alone
+  --transcript            print what both said, also where they agree
+  --jobs N                scripts at a time (ORACLE_JOBS; default 8)
+  --rabbitmq AMQP,HTTP    addresses of a running RabbitMQ instead of one of our own
+  --leveret AMQP,HTTP     addresses of a running Leveret
+  --binary PATH           Leveret (LEVERET_BIN; default target/release/leveret, else target/debug)
+  --list                  print the scripts' names and stop";
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) names: Vec<String>,
+    pub(crate) scripts: PathBuf,
+    pub(crate) differences: PathBuf,
+    pub(crate) script: Option<PathBuf>,
+    pub(crate) shows_transcript: bool,
+    pub(crate) only_lists: bool,
+    pub(crate) jobs: usize,
+    pub(crate) rabbitmq: Option<Addresses>,
+    pub(crate) leveret: Option<Addresses>,
+    pub(crate) binary: PathBuf,
+}
+
+fn parsed<T: FromStr>(name: &str, value: &str) -> Checked<T> {
+    value
+        .parse()
+        .map_err(|_| format!("{name}: not a number: {value}").into())
+}
+
+fn from_environment<T: FromStr>(name: &str, fallback: T) -> Checked<T> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => parsed(name, &value),
+        Ok(_) | Err(_) => Ok(fallback),
+    }
+}
+
+fn addresses(name: &str, value: &str) -> Checked<Addresses> {
+    let resolve = |text: &str| -> Checked<SocketAddr> {
+        let mut found = text.to_socket_addrs()?;
+        found
+            .next()
+            .ok_or_else(|| format!("{name}: no address {text}").into())
+    };
+    let (amqp, http) = value
+        .split_once(',')
+        .ok_or_else(|| format!("{name}: want HOST:PORT,HOST:PORT"))?;
+    Ok(Addresses {
+        amqp: resolve(amqp)?,
+        http: resolve(http)?,
+    })
+}
+
+fn default_binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("LEVERET_BIN") {
+        return PathBuf::from(named);
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        PathBuf::from,
+    );
+    let release = target.join("release/leveret");
+    if release.exists() {
+        release
+    } else {
+        target.join("debug/leveret")
+    }
+}
+
+impl Options {
+    /// `None` when help was asked for.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Checked<Option<Self>> {
+        let own = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/oracle"));
+        let mut options = Self {
+            names: Vec::new(),
+            scripts: own.join("scripts"),
+            differences: own.join("differences.txt"),
+            script: None,
+            shows_transcript: false,
+            only_lists: false,
+            jobs: from_environment("ORACLE_JOBS", 8)?,
+            rabbitmq: None,
+            leveret: None,
+            binary: default_binary(),
+        };
+        let mut arguments = arguments;
+        while let Some(name) = arguments.next() {
+            match name.as_str() {
+                "--help" | "-h" => return Ok(None),
+                "--transcript" => options.shows_transcript = true,
+                "--list" => options.only_lists = true,
+                option if option.starts_with("--") => {
+                    let value = arguments
+                        .next()
+                        .ok_or_else(|| format!("{name}: no value"))?;
+                    options.take(&name, &value)?;
+                }
+                _ => options.names.push(name),
+            }
+        }
+        Ok(Some(options))
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Checked {
+        match name {
+            "--scripts" => self.scripts = PathBuf::from(value),
+            "--script" => self.script = Some(PathBuf::from(value)),
+            "--jobs" => self.jobs = parsed(name, value)?,
+            "--rabbitmq" => self.rabbitmq = Some(addresses(name, value)?),
+            "--leveret" => self.leveret = Some(addresses(name, value)?),
+            "--binary" => self.binary = PathBuf::from(value),
+            _ => return Err(format!("unknown option {name}").into()),
+        }
+        Ok(())
+    }
+}
