@@ -7,6 +7,7 @@ mod access;
 mod connections;
 mod definitions;
 mod options;
+mod replies;
 mod session;
 mod start;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use access::Access;
 pub use connections::ConnectionInfo;
 pub use connections::Connections;
 pub use options::BrokerOptions;
+pub use replies::Replies;
 pub use session::Session;
 pub use start::StartError;
 
@@ -41,6 +43,7 @@ pub struct Broker {
     vhosts: DashMap<VhostName, Arc<Vhost>>,
     access: Access,
     connections: Connections,
+    replies: Replies,
     next_connection: AtomicU64,
     next_consumer: AtomicU64,
 }

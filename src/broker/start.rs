@@ -10,6 +10,7 @@ use crate::broker::Access;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::broker::Connections;
+use crate::broker::Replies;
 use crate::broker::definitions;
 use crate::model::UserName;
 use crate::model::VhostName;
@@ -61,6 +62,7 @@ impl Broker {
             shared,
             vhosts: DashMap::new(),
             connections: Connections::default(),
+            replies: Replies::default(),
             next_connection: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         });

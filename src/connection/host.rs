@@ -8,7 +8,9 @@
 //! Names arrive as the client sent them, already stripped of CR and LF and with "the last declared queue" filled in.
 //! Errors carry RabbitMQ's texts; the machine adds class and method of the failing command.
 
+use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
@@ -130,7 +132,7 @@ pub struct Publish {
 }
 
 /// What became of a [`Publish`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Published {
     /// Confirms wait for this.
     pub commit: Lsn,
@@ -138,6 +140,17 @@ pub struct Published {
     pub unrouted: Vec<Range<usize>>,
     /// Messages that a queue refused: negative confirms.
     pub refused: Vec<Range<usize>>,
+    /// The messages as they went on, when that is not as they came: they are returned so.
+    pub rewritten: Option<Run>,
+}
+
+/// A [`Publish`] of a transaction, checked and routed.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// The messages as they will go on.
+    pub publish: Publish,
+    /// Where to, for the host alone to know.
+    pub route: Arc<dyn Any + Send + Sync>,
 }
 
 /// Answer to `basic.get`.
@@ -164,7 +177,7 @@ pub enum Settle {
 #[derive(Debug, Clone)]
 pub enum TxStep {
     /// Messages to enqueue.
-    Publish(Publish),
+    Publish(Staged),
     /// Deliveries to settle.
     Settle(Settle, Vec<Delivered>),
 }
@@ -233,8 +246,8 @@ pub trait Host {
     /// them one by one.
     fn publish(&mut self, channel: ChannelId, publish: Publish) -> Result<Published, AmqpError>;
 
-    /// Checks a publish on a transactional channel now; it is enqueued by [`Host::commit`].
-    fn check_publish(&mut self, channel: ChannelId, publish: &Publish) -> Result<(), AmqpError>;
+    /// Checks and routes a publish on a transactional channel now; it is enqueued by [`Host::commit`].
+    fn stage(&mut self, channel: ChannelId, publish: Publish) -> Result<Staged, AmqpError>;
 
     /// `tx.commit`: all steps or none reach the disk. Results of the publish steps, in order.
     ///

@@ -28,6 +28,10 @@ impl Traits {
     const EXPIRATION: u8 = 4;
     const USER_ID: u8 = 8;
     const REPLY_TO: u8 = 16;
+    const COPIES: u8 = 32;
+
+    /// What decides where a message goes beside its routing key, or whether it goes anywhere.
+    const DEMANDING: u8 = Self::EXPIRATION | Self::USER_ID | Self::REPLY_TO | Self::COPIES;
 
     /// Traits of a header with these properties.
     pub fn new(
@@ -46,6 +50,15 @@ impl Traits {
                 | bit(user_id, Self::USER_ID)
                 | bit(reply_to, Self::REPLY_TO),
             priority,
+        }
+    }
+
+    /// The same, with or without [`Traits::has_copies`].
+    pub fn with_copies(self, copies: bool) -> Self {
+        let others = self.bits & !Self::COPIES;
+        Self {
+            bits: others | if copies { Self::COPIES } else { 0 },
+            ..self
         }
     }
 
@@ -72,6 +85,16 @@ impl Traits {
     /// The `reply-to` property is present.
     pub fn has_reply_to(self) -> bool {
         self.bits & Self::REPLY_TO != 0
+    }
+
+    /// The headers have an entry `CC` or `BCC`: further routing keys.
+    pub fn has_copies(self) -> bool {
+        self.bits & Self::COPIES != 0
+    }
+
+    /// Its properties must be looked at before it is routed: `expiration`, `user-id`, `reply-to`, `CC`, `BCC`.
+    pub fn are_demanding(self) -> bool {
+        self.bits & Self::DEMANDING != 0
     }
 
     /// As two octets, for the store.
@@ -103,6 +126,8 @@ impl Entry {
 struct Chunk {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Some message's traits are demanding.
+    demanding: bool,
 }
 
 /// One message, borrowed from its run.
@@ -278,6 +303,11 @@ impl Run {
         }
     }
 
+    /// Whether there may be messages here whose [`Traits::are_demanding`]; when not, none need be looked at.
+    pub fn may_be_demanding(&self) -> bool {
+        self.chunk.demanding
+    }
+
     /// Sum of [`MessageRef::held_bytes`].
     pub fn held_bytes(&self) -> usize {
         match (self.first_entry(), self.last_entry()) {
@@ -349,6 +379,7 @@ pub fn route(exchange: &ExchangeName, routing_key: &str) -> Vec<u8> {
 pub struct RunBuilder {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    demanding: bool,
 }
 
 impl RunBuilder {
@@ -367,6 +398,7 @@ impl RunBuilder {
         let mut builder = RunBuilder {
             bytes,
             entries: Vec::with_capacity(1),
+            demanding: false,
         };
         builder.entry(0, route_bytes, header_bytes, body_bytes, traits);
         builder.finish()
@@ -383,6 +415,7 @@ impl RunBuilder {
             at + route + header + body <= u32::MAX as usize,
             "a chunk holds less than 4 GiB"
         );
+        self.demanding |= traits.are_demanding();
         self.entries.push(Entry {
             at: at as u32,
             header_bytes: header as u32,
@@ -423,6 +456,7 @@ impl RunBuilder {
         let chunk = Chunk {
             bytes: std::mem::take(&mut self.bytes),
             entries: std::mem::take(&mut self.entries),
+            demanding: std::mem::take(&mut self.demanding),
         };
         let end = chunk.entries.len() as u32;
         Run {

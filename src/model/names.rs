@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// A short string holds at most this many octets.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// The pseudo queue of direct reply-to; with a dot and more after it, the name of one consumer's replies
+/// (specification §6.9).
+pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
 /// The name is longer than an AMQP short string can be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("name of {bytes} bytes is longer than 255")]

@@ -75,10 +75,14 @@ impl Outbox {
         }
     }
 
+    /// Bytes of messages that were pushed and have not left for the peer.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
     /// Bytes of messages that may still be pushed; 0 when full.
     pub fn room_bytes(&self) -> usize {
-        self.bytes_max
-            .saturating_sub(self.held_bytes.load(Ordering::Relaxed))
+        self.bytes_max.saturating_sub(self.held_bytes())
     }
 
     /// Whether another delivery may be pushed.

@@ -5,6 +5,7 @@
 //! than a small multiple of its own length.
 
 pub mod content;
+pub mod copies;
 pub mod encode;
 pub mod envelope;
 mod erlang;

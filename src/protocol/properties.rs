@@ -98,6 +98,7 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
     let mut at = FLAGS_BYTES;
     let mut delivery_mode = 0;
     let mut priority = 0;
+    let mut has_copies = false;
     for property in Property::IN_ORDER {
         if flags & property.flag() == 0 {
             continue;
@@ -110,7 +111,7 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
         } else if property == Property::Priority {
             priority = value[0];
         } else if property == Property::Headers {
-            table::check(value)?;
+            has_copies = table::check_headers(value)?.has_copies;
         }
         at += octets;
     }
@@ -125,7 +126,8 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
         has(Property::UserId),
         has(Property::ReplyTo),
         priority,
-    ))
+    )
+    .with_copies(has_copies))
 }
 
 /// Properties that [`scan`] has passed, looked up one at a time. On others the look-ups may find nothing or nonsense.

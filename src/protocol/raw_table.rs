@@ -16,6 +16,29 @@ impl<'a> RawValue<'a> {
         self.0
     }
 
+    /// RabbitMQ's name of its type, as error texts have it.
+    pub fn type_name(self) -> &'static str {
+        match self.0.first() {
+            Some(b't') => "bool",
+            Some(b'b') => "byte",
+            Some(b'B') => "unsignedbyte",
+            Some(b's') => "short",
+            Some(b'u') => "unsignedshort",
+            Some(b'I') => "signedint",
+            Some(b'i') => "unsignedint",
+            Some(b'l' | b'L') => "long",
+            Some(b'f') => "float",
+            Some(b'd') => "double",
+            Some(b'D') => "decimal",
+            Some(b'S') => "longstr",
+            Some(b'A') => "array",
+            Some(b'T') => "timestamp",
+            Some(b'F') => "table",
+            Some(b'x') => "binary",
+            _ => "void",
+        }
+    }
+
     /// The octets of a long string.
     pub fn text(self) -> Option<&'a [u8]> {
         match self.0.split_first()? {

@@ -95,24 +95,48 @@ impl Open {
     }
 }
 
+/// A table that is well-formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// Its size, length included.
+    pub octets: usize,
+    /// It has an entry `CC` or `BCC`, of whatever type: further routing keys.
+    pub has_copies: bool,
+}
+
 /// Checks the table, length included, at the front of `input`; gives its size in octets, length included.
 pub fn check(input: &[u8]) -> Result<usize, TableError> {
+    check_headers(input).map(|checked| checked.octets)
+}
+
+/// [`check`], for a message's headers: tells besides what decides where the message goes.
+pub fn check_headers(input: &[u8]) -> Result<Checked, TableError> {
     // Places are kept in 32 bits; no frame is that long.
     let input = &input[..input.len().min(u32::MAX as usize)];
     let mut open = Open::NONE;
     let (mut at, mut end) = container(input, 0, input.len())?;
     let mut holds = Holds::Entries;
+    let mut has_copies = false;
     loop {
         while at == end {
             match open.pop() {
                 Some(around) => (end, holds) = around,
-                None => return Ok(at),
+                None => {
+                    return Ok(Checked {
+                        octets: at,
+                        has_copies,
+                    });
+                }
             }
         }
         let within = &input[..end];
         if holds == Holds::Entries {
             let key_bytes = *within.get(at).ok_or(TableError::Truncated)?;
-            at += 1 + usize::from(key_bytes);
+            let key_at = at + 1;
+            at = key_at + usize::from(key_bytes);
+            if matches!(key_bytes, 2 | 3) && open.depth == 0 {
+                has_copies |= matches!(within.get(key_at..at), Some(b"CC" | b"BCC"));
+            }
         }
         let kind = *within.get(at).ok_or(TableError::Truncated)?;
         at += 1;

@@ -31,6 +31,16 @@ impl Vhost {
         key: &str,
         headers: Option<&FieldTable>,
     ) -> Route {
+        self.route_all(exchange, &[key], headers)
+    }
+
+    /// Routes a message with several routing keys: to wherever one of them leads, to each queue once.
+    pub fn route_all(
+        &self,
+        exchange: &Arc<Exchange>,
+        keys: &[&str],
+        headers: Option<&FieldTable>,
+    ) -> Route {
         let mut queues: Vec<Arc<QueueHandle>> = Vec::new();
         let mut visited = vec![exchange.id];
         let mut to_visit = vec![Arc::clone(exchange)];
@@ -39,9 +49,13 @@ impl Vhost {
         while let Some(exchange) = to_visit.pop() {
             by_headers |= exchange.kind == Kind::Headers;
             if exchange.is_default() {
-                matched.extend(self.queue(key).map(Destination::Queue));
+                let queues = keys.iter().filter_map(|key| self.queue(key));
+                matched.extend(queues.map(Destination::Queue));
             } else {
-                exchange.router.read().route(key, headers, &mut matched);
+                let router = exchange.router.read();
+                for key in keys {
+                    router.route(key, headers, &mut matched);
+                }
             }
             if matched.is_empty() {
                 let alternate = exchange

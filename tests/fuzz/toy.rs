@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
@@ -23,6 +24,7 @@ use leveret::connection::host::Published;
 use leveret::connection::host::QueueDeclare;
 use leveret::connection::host::QueueDeclared;
 use leveret::connection::host::Settle;
+use leveret::connection::host::Staged;
 use leveret::connection::host::TxStep;
 use leveret::model::AmqpError;
 use leveret::model::ChannelId;
@@ -505,8 +507,10 @@ impl Host for Toy {
         Ok(self.enqueue(&publish))
     }
 
-    fn check_publish(&mut self, _: ChannelId, publish: &Publish) -> Result<(), AmqpError> {
-        self.check_exchange_name(publish.run.first().exchange())
+    fn stage(&mut self, _: ChannelId, publish: Publish) -> Result<Staged, AmqpError> {
+        self.check_exchange_name(publish.run.first().exchange())?;
+        let route = Arc::new(());
+        Ok(Staged { publish, route })
     }
 
     fn commit(
@@ -521,7 +525,7 @@ impl Host for Toy {
         let mut published = Vec::new();
         for step in steps {
             match step {
-                TxStep::Publish(publish) => published.push(self.enqueue(&publish)),
+                TxStep::Publish(staged) => published.push(self.enqueue(&staged.publish)),
                 TxStep::Settle(settle, ranges) => self.settle(channel, settle, ranges),
             }
         }

@@ -12,6 +12,7 @@ use crate::model::ConsumerId;
 use crate::model::Delivered;
 use crate::model::QueueName;
 use crate::model::arguments;
+use crate::model::names::DIRECT_REPLY_TO;
 use crate::queue::Consumer;
 use crate::vhost::QueueHandle;
 
@@ -21,6 +22,9 @@ impl Session {
         channel: ChannelId,
         consume: Consume,
     ) -> Result<ConsumerId, AmqpError> {
+        if *consume.queue == *DIRECT_REPLY_TO {
+            return self.reply_consumer_add(channel, consume.no_ack);
+        }
         self.check_queue_right(Right::Read, &consume.queue)?;
         let vhost = self.vhost()?;
         let queue = vhost.queue_for(&consume.queue, self.id)?;
@@ -64,7 +68,7 @@ impl Session {
 
     pub(super) fn consumer_remove(&mut self, channel: ChannelId, consumer: ConsumerId) {
         let Some(queue) = self.forget_consumer(channel, consumer) else {
-            return;
+            return self.reply_consumer_remove(channel, consumer);
         };
         let (ended, _) = queue.enter(|state, _| state.cancel(consumer, self.now));
         if let (Some(ended), Some(vhost)) = (ended, &self.vhost) {
@@ -93,6 +97,7 @@ impl Session {
         for consumer in consumers {
             self.consumer_remove(channel, consumer);
         }
+        self.reply_consumer_end(channel);
         self.settle_ranges(channel, crate::connection::host::Settle::Requeue, unacked);
         self.channels.remove(&channel);
     }

@@ -140,6 +140,9 @@ impl Session {
         &mut self,
         declare: QueueDeclare,
     ) -> Result<QueueDeclared, AmqpError> {
+        if let Some(declared) = self.reply_declare(&declare.queue) {
+            return declared;
+        }
         let vhost = self.vhost()?;
         let name = if declare.queue.is_empty() {
             check_server_named(&declare.arguments, &vhost.queue_resource(""))?;
@@ -188,6 +191,9 @@ impl Session {
     }
 
     pub(super) fn queue_check(&mut self, queue: &QueueName) -> Result<QueueDeclared, AmqpError> {
+        if let Some(declared) = self.reply_declare(queue) {
+            return declared;
+        }
         let queue = self.vhost()?.queue_for(queue, self.id)?;
         queue.enter(|state, _| state.touch(self.now));
         Ok(declared(&queue, Lsn::NONE))

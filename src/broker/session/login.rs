@@ -27,6 +27,7 @@ const CAPABILITIES: &[&str] = &[
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
 pub(super) fn server_properties(options: &BrokerOptions) -> FieldTable {

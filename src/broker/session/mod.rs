@@ -6,8 +6,10 @@
 mod consume;
 mod declare;
 mod exclusive;
+mod judge;
 mod login;
 mod publish;
+mod reply;
 mod settle;
 
 use std::collections::HashMap;
@@ -30,6 +32,7 @@ use crate::connection::host::Published;
 use crate::connection::host::QueueDeclare;
 use crate::connection::host::QueueDeclared;
 use crate::connection::host::Settle;
+use crate::connection::host::Staged;
 use crate::connection::host::TxStep;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
@@ -48,12 +51,15 @@ use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use exclusive::Exclusive;
 use publish::RouteCache;
+use reply::ReplyConsumer;
 
 struct Channel {
     limit: Arc<ChannelLimit>,
     consumers: Vec<ConsumerId>,
     /// Consumers with smaller ids were on an earlier channel of the same number.
     first_consumer: ConsumerId,
+    /// It consumes from the direct reply-to.
+    replies: Option<ReplyConsumer>,
 }
 
 /// See the module's documentation.
@@ -248,6 +254,7 @@ impl Host for Session {
             limit: Arc::default(),
             consumers: Vec::new(),
             first_consumer: self.broker.new_consumer_id(),
+            replies: None,
         };
         self.channels.insert(channel, opened);
         Ok(())
@@ -302,12 +309,12 @@ impl Host for Session {
         self.binding_remove(bind)
     }
 
-    fn publish(&mut self, _: ChannelId, publish: Publish) -> Result<Published, AmqpError> {
-        self.publish_run(&publish)
+    fn publish(&mut self, channel: ChannelId, publish: Publish) -> Result<Published, AmqpError> {
+        self.publish_run(channel, &publish)
     }
 
-    fn check_publish(&mut self, _: ChannelId, publish: &Publish) -> Result<(), AmqpError> {
-        self.publish_check(publish)
+    fn stage(&mut self, channel: ChannelId, publish: Publish) -> Result<Staged, AmqpError> {
+        self.stage_publish(channel, publish)
     }
 
     fn commit(

@@ -1,20 +1,23 @@
-//! `basic.publish` and `tx.commit`: rights and properties are checked, the route is remembered.
+//! `basic.publish` and `tx.commit`: rights are checked, messages are routed, the route is remembered.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::auth::Right;
 use crate::broker::Session;
+use crate::broker::session::judge::Judged;
 use crate::broker::session::settle::by_queue;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
 use crate::connection::host::Settle;
+use crate::connection::host::Staged;
 use crate::connection::host::TxStep;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::Lsn;
 use crate::model::MessageRef;
 use crate::model::Run;
+use crate::model::names::DIRECT_REPLY_TO;
 use crate::protocol::properties;
 use crate::vhost::Exchange;
 use crate::vhost::Refused;
@@ -64,17 +67,29 @@ impl RouteCache {
     }
 }
 
+/// Messages that may be enqueued, and where.
+struct Addressed {
+    run: Run,
+    /// They differ from those that came.
+    rewritten: bool,
+    /// All of them, in stretches that go to the same queues.
+    stretches: Stretches,
+    /// Why the message after them is refused.
+    refused: Option<AmqpError>,
+}
+
+type Stretches = Vec<(Range<usize>, Route)>;
+
 impl Session {
-    pub(super) fn publish_run(&mut self, publish: &Publish) -> Result<Published, AmqpError> {
-        let (exchange, route) = self.target(publish.run.first())?;
+    pub(super) fn publish_run(
+        &mut self,
+        channel: ChannelId,
+        publish: &Publish,
+    ) -> Result<Published, AmqpError> {
+        let addressed = self.address(channel, &publish.run)?;
         let mut published = Published::default();
-        let valid = self.first_invalid(&publish.run);
-        let sound = valid
-            .as_ref()
-            .map_or(publish.run.len(), |(index, _)| *index);
-        let vhost = self.vhost()?;
-        for (range, route) in routed(&vhost, &exchange, route, publish, sound) {
-            let run = publish.run.slice(range.clone());
+        for (range, route) in addressed.stretches {
+            let run = addressed.run.slice(range.clone());
             let enqueued = enqueue(&route.queues, &run, self.now);
             let refused = enqueued.refused.into_iter();
             let refused = refused.map(|part| range.start + part.start..range.start + part.end);
@@ -88,17 +103,29 @@ impl Session {
             );
         }
         self.publishes |= published.commit > Lsn::NONE;
-        match valid {
+        published.rewritten = addressed.rewritten.then_some(addressed.run);
+        match addressed.refused {
             None => Ok(published),
-            Some((_, error)) => Err(error),
+            Some(error) => Err(error),
         }
     }
 
-    pub(super) fn publish_check(&mut self, publish: &Publish) -> Result<(), AmqpError> {
-        self.target(publish.run.first())?;
-        match self.first_invalid(&publish.run) {
-            None => Ok(()),
-            Some((_, error)) => Err(error),
+    /// Checks and routes for a transaction: routes are those of the publish, as in RabbitMQ.
+    pub(super) fn stage_publish(
+        &mut self,
+        channel: ChannelId,
+        publish: Publish,
+    ) -> Result<Staged, AmqpError> {
+        let addressed = self.address(channel, &publish.run)?;
+        match addressed.refused {
+            Some(error) => Err(error),
+            None => Ok(Staged {
+                publish: Publish {
+                    run: addressed.run,
+                    ..publish
+                },
+                route: Arc::new(addressed.stretches),
+            }),
         }
     }
 
@@ -107,16 +134,13 @@ impl Session {
         channel: ChannelId,
         steps: Vec<TxStep>,
     ) -> Result<Vec<Published>, AmqpError> {
-        let vhost = self.vhost()?;
         let mut transaction = Transaction::default();
         let mut results = Vec::new();
         let mut requeues = Vec::new();
         let mut returned = 0;
         for step in steps {
             match step {
-                TxStep::Publish(publish) => {
-                    results.push(self.stage_publish(&vhost, &mut transaction, &publish));
-                }
+                TxStep::Publish(staged) => results.push(add_publish(&mut transaction, &staged)),
                 TxStep::Settle(Settle::Requeue, ranges) => requeues.push(ranges),
                 TxStep::Settle(settle @ (Settle::Ack | Settle::Reject), ranges) => {
                     returned += self.limited(channel, &ranges);
@@ -151,31 +175,88 @@ impl Session {
         Ok(results)
     }
 
-    fn stage_publish(
-        &mut self,
-        vhost: &Vhost,
-        transaction: &mut Transaction,
-        publish: &Publish,
-    ) -> Published {
-        let mut published = Published::default();
-        // An exchange deleted since the publish was checked routes nowhere; the transaction still commits.
-        let Ok((exchange, route)) = self.target(publish.run.first()) else {
-            note(
-                &mut published,
-                0..publish.run.len(),
-                false,
-                publish.mandatory,
-                Lsn::NONE,
-            );
-            return published;
-        };
-        for (range, route) in routed(vhost, &exchange, route, publish, publish.run.len()) {
-            let run = publish.run.slice(range.clone());
-            transaction.enqueue(&route.queues, &run);
-            let taken = !route.queues.is_empty();
-            note(&mut published, range, taken, publish.mandatory, Lsn::NONE);
+    /// Checks the messages up to the first that is refused, and routes them. Replies leave at once, for no queue takes
+    /// them.
+    fn address(&mut self, channel: ChannelId, run: &Run) -> Result<Addressed, AmqpError> {
+        let (exchange, route) = self.target(run.first())?;
+        if run.may_be_demanding() || route.by_headers {
+            return self.address_each(&exchange, route, self.judge(channel, run));
         }
-        published
+        if route.queues.is_empty() && exchange.is_default() {
+            self.broker.replies.deliver(run.first().routing_key(), run);
+        }
+        Ok(Addressed {
+            run: run.clone(),
+            rewritten: false,
+            stretches: vec![(0..run.len(), route)],
+            refused: None,
+        })
+    }
+
+    fn address_each(
+        &self,
+        exchange: &Arc<Exchange>,
+        route: Route,
+        judged: Judged,
+    ) -> Result<Addressed, AmqpError> {
+        let vhost = self.vhost()?;
+        let run = judged.run;
+        let mut stretches = Stretches::new();
+        if judged.copies.is_empty() && !route.by_headers && !run.is_empty() {
+            stretches.push((0..run.len(), route));
+        } else {
+            let mut copies = judged.copies.iter().peekable();
+            let mut known: Option<(&Arc<[String]>, Route)> = None;
+            for (index, message) in run.iter().enumerate() {
+                let further = copies.next_if(|(at, _)| *at == index);
+                let further = further.map(|(_, keys)| keys);
+                let route = match (further, &known) {
+                    (None, _) if !route.by_headers => route.clone(),
+                    (Some(keys), Some((last, route)))
+                        if Arc::ptr_eq(keys, last) && !route.by_headers =>
+                    {
+                        route.clone()
+                    }
+                    _ => {
+                        let further = further.map(|keys| &keys[..]).unwrap_or_default();
+                        route_message(&vhost, exchange, message, further)
+                    }
+                };
+                known = further.map(|keys| (keys, route.clone()));
+                match stretches.last_mut() {
+                    Some((range, last)) if last.queues == route.queues => range.end = index + 1,
+                    _ => stretches.push((index..index + 1, route)),
+                }
+            }
+        }
+        if exchange.is_default() {
+            self.reply_each(&run, &judged.copies);
+        }
+        Ok(Addressed {
+            run,
+            rewritten: judged.rewritten,
+            stretches,
+            refused: judged.refused,
+        })
+    }
+
+    /// Hands replies among the messages to those who wait for them.
+    fn reply_each(&self, run: &Run, copies: &[(usize, Arc<[String]>)]) {
+        let mut copies = copies.iter().peekable();
+        for (index, message) in run.iter().enumerate() {
+            let further = copies.next_if(|(at, _)| *at == index);
+            let further = further.map(|(_, keys)| &keys[..]).unwrap_or_default();
+            let mut keys = vec![message.routing_key()];
+            keys.extend(further.iter().map(String::as_str));
+            keys.retain(|key| key.starts_with(DIRECT_REPLY_TO));
+            // Each once, however often it is named.
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                let reply = run.slice(index..index + 1);
+                self.broker.replies.deliver(key, &reply);
+            }
+        }
     }
 
     /// The exchange and route of a message: checked once for all that are alike.
@@ -210,128 +291,46 @@ impl Session {
         });
         Ok((exchange, route))
     }
-
-    /// The first message of the run that its properties forbid, and why.
-    fn first_invalid(&self, run: &Run) -> Option<(usize, AmqpError)> {
-        run.iter().enumerate().find_map(|(index, message)| {
-            let traits = message.traits();
-            if !traits.has_user_id() && !traits.has_expiration() {
-                return None;
-            }
-            self.check_properties(message)
-                .err()
-                .map(|error| (index, error))
-        })
-    }
-
-    fn check_properties(&self, message: MessageRef<'_>) -> Result<(), AmqpError> {
-        let fields = properties::Fields(message.header());
-        if let Some(expiration) = fields.expiration() {
-            check_expiration(&expiration)?;
-        }
-        match (fields.user_id(), &self.user) {
-            (Some(claimed), Some(user)) if *claimed != **user.name() && !user.may_impersonate() => {
-                Err(AmqpError::precondition_failed(format!(
-                    "user_id property set to '{claimed}' but authenticated user was '{}'",
-                    user.name()
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
-/// The first `count` messages of the run in stretches that go to the same queues.
-fn routed(
+fn route_message(
     vhost: &Vhost,
     exchange: &Arc<Exchange>,
-    route: Route,
-    publish: &Publish,
-    count: usize,
-) -> Vec<(Range<usize>, Route)> {
+    message: MessageRef<'_>,
+    further: &[String],
+) -> Route {
+    let mut keys = vec![message.routing_key()];
+    keys.extend(further.iter().map(String::as_str));
+    let route = vhost.route_all(exchange, &keys, None);
     if !route.by_headers {
-        return if count == 0 {
-            Vec::new()
-        } else {
-            vec![(0..count, route)]
-        };
+        return route;
     }
-    let mut stretches: Vec<(Range<usize>, Route)> = Vec::new();
-    for (index, message) in publish.run.iter().take(count).enumerate() {
-        let headers = properties::headers(message.header());
-        let route = vhost.route(exchange, message.routing_key(), headers.as_ref());
-        match stretches.last_mut() {
-            Some((range, last)) if last.queues == route.queues => range.end = index + 1,
-            _ => stretches.push((index..index + 1, route)),
-        }
+    let headers = properties::headers(message.header());
+    vhost.route_all(exchange, &keys, headers.as_ref())
+}
+
+fn add_publish(transaction: &mut Transaction, staged: &Staged) -> Published {
+    let mut published = Published::default();
+    let publish = &staged.publish;
+    let stretches = staged.route.downcast_ref::<Stretches>();
+    for (range, route) in stretches.into_iter().flatten() {
+        let run = publish.run.slice(range.clone());
+        transaction.enqueue(&route.queues, &run);
+        let taken = !route.queues.is_empty();
+        note(
+            &mut published,
+            range.clone(),
+            taken,
+            publish.mandatory,
+            Lsn::NONE,
+        );
     }
-    stretches
+    published
 }
 
 fn note(published: &mut Published, range: Range<usize>, taken: bool, mandatory: bool, commit: Lsn) {
     published.commit = published.commit.max(commit);
     if !taken && mandatory {
         published.unrouted.push(range);
-    }
-}
-
-/// `expiration` must be a decimal number of milliseconds; the texts show the Erlang terms that RabbitMQ shows.
-fn check_expiration(expiration: &str) -> Result<(), AmqpError> {
-    let refuse = |why: String| {
-        Err(AmqpError::precondition_failed(format!(
-            "invalid expiration '{expiration}': {why}"
-        )))
-    };
-    let digits_from = usize::from(expiration.starts_with(['-', '+']));
-    let digits = expiration[digits_from..]
-        .bytes()
-        .take_while(u8::is_ascii_digit)
-        .count();
-    if digits == 0 {
-        return refuse("no_integer".to_owned());
-    }
-    let (number, rest) = expiration.split_at(digits_from + digits);
-    if !rest.is_empty() {
-        return refuse(format!("{{leftover_string,{rest:?}}}"));
-    }
-    let number = number.strip_prefix('+').unwrap_or(number);
-    if let Some(negative) = number.strip_prefix('-') {
-        let value = negative.trim_start_matches('0');
-        if !value.is_empty() {
-            return refuse(format!("{{value_negative,-{value}}}"));
-        }
-        return Ok(());
-    }
-    match number.parse::<u64>() {
-        Ok(value) if value <= crate::queue::arguments::EXPIRY_MS_MAX.unsigned_abs() => Ok(()),
-        _ => refuse(format!("{{value_too_large,{number}}}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_refused(expiration: &str, why: &str) {
-        let error = check_expiration(expiration).expect_err("not a duration");
-        assert_eq!(
-            error.text(),
-            format!("invalid expiration '{expiration}': {why}")
-        );
-    }
-
-    #[test]
-    fn only_a_decimal_number_is_an_expiration() {
-        assert_eq!(check_expiration("0"), Ok(()));
-        assert_eq!(check_expiration("60000"), Ok(()));
-        check_refused("", "no_integer");
-        check_refused("soon", "no_integer");
-        check_refused("60s", "{leftover_string,\"s\"}");
-        check_refused("-1", "{value_negative,-1}");
-        check_refused(
-            "99999999999999999999",
-            "{value_too_large,99999999999999999999}",
-        );
     }
 }

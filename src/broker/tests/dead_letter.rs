@@ -190,15 +190,15 @@ fn a_transaction_that_does_not_fit_does_nothing() {
     client.send("", "roomy", &["before"]);
     client.consumer("roomy");
     let held = client.deliveries();
-    let steps = || {
+    let steps = |client: &mut Client| {
         vec![
-            TxStep::Publish(publish("", "roomy", &["a"])),
+            client.staged(publish("", "roomy", &["a"])),
             TxStep::Settle(Settle::Ack, held.clone()),
-            TxStep::Publish(publish("", "full", &["b"])),
+            client.staged(publish("", "full", &["b"])),
         ]
     };
-    let mut too_much = steps();
-    too_much.push(TxStep::Publish(publish("", "full", &["c"])));
+    let mut too_much = steps(&mut client);
+    too_much.push(client.staged(publish("", "full", &["c"])));
     check_refused(
         client.commit(CHANNEL, too_much),
         406,
@@ -207,7 +207,8 @@ fn a_transaction_that_does_not_fit_does_nothing() {
     assert_eq!(node.messages("roomy"), (0, 1));
     assert_eq!(node.messages("full"), (0, 0));
 
-    let results = client.commit(CHANNEL, steps()).expect("it fits");
+    let fitting = steps(&mut client);
+    let results = client.commit(CHANNEL, fitting).expect("it fits");
     assert!(results.iter().any(|published| published.commit > Lsn::NONE));
     assert_eq!(bodies(&client.deliveries()), ["a"]);
     assert_eq!(client.drain("full"), ["b"]);

@@ -1,11 +1,13 @@
 //! Tests of the node through what a connection's machine asks of it, on a real store and without sockets.
 
 mod consume;
+mod copies;
 mod dead_letter;
 mod declare;
 mod ending;
 mod permissions;
 mod publish;
+mod replies;
 mod routes;
 mod start;
 mod transactions;
@@ -36,6 +38,7 @@ use crate::connection::host::Publish;
 use crate::connection::host::Published;
 use crate::connection::host::QueueDeclare;
 use crate::connection::host::Settle;
+use crate::connection::host::TxStep;
 use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::ChannelId;
@@ -215,6 +218,11 @@ impl Client {
     fn send(&mut self, exchange: &str, key: &str, bodies: &[&str]) -> Published {
         self.publish(CHANNEL, publish(exchange, key, bodies))
             .expect("published")
+    }
+
+    /// A publish that waits for its transaction's commit.
+    fn staged(&mut self, publish: Publish) -> TxStep {
+        TxStep::Publish(self.stage(CHANNEL, publish).expect("may be published"))
     }
 
     fn consumer(&mut self, queue: &str) -> ConsumerId {

@@ -161,7 +161,7 @@ fn publishing_needs_write_and_the_default_exchange_has_a_name_for_it() {
         "exchange 'amq.default'",
     );
     check(
-        client.check_publish(CHANNEL, &to_default),
+        client.stage(CHANNEL, to_default.clone()),
         "write",
         "exchange 'amq.default'",
     );

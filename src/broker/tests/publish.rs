@@ -20,7 +20,7 @@ fn check_properties(properties: AMQPProperties, text: &str) {
         ),
         mandatory: false,
     };
-    check_refused(client.check_publish(CHANNEL, &publish), 406, text);
+    check_refused(client.stage(CHANNEL, publish.clone()), 406, text);
     assert_eq!(node.messages("q"), (0, 0), "a check publishes nothing");
     check_refused(client.publish(CHANNEL, publish), 406, text);
     assert_eq!(client.drain("q"), ["before"], "as if each had come alone");
@@ -145,11 +145,8 @@ fn what_has_no_route_is_returned_when_that_is_asked_for() {
         .expect("published");
     assert_eq!(returned(&published), [0, 1, 2]);
     assert_eq!(published.commit, Lsn::NONE);
-    assert_eq!(
-        client.send("", "none", &["a"]),
-        Published::default(),
-        "dropped in silence"
-    );
+    let dropped = client.send("", "none", &["a"]);
+    assert!(dropped.unrouted.is_empty(), "dropped in silence");
     let published = client.publish(CHANNEL, mandatory("q")).expect("published");
     assert!(published.unrouted.is_empty());
 }

@@ -1,7 +1,6 @@
 //! `tx.commit` through a session.
 
 use super::*;
-use crate::connection::host::TxStep;
 use crate::model::Lsn;
 
 #[test]
@@ -22,12 +21,12 @@ fn a_commit_does_all_its_steps() {
         ..publish("", key, bodies)
     };
     let steps = vec![
-        TxStep::Publish(mandatory("to", &["a"])),
+        client.staged(mandatory("to", &["a"])),
         TxStep::Settle(Settle::Ack, vec![acked]),
-        TxStep::Publish(mandatory("none", &["b", "c"])),
+        client.staged(mandatory("none", &["b", "c"])),
         TxStep::Settle(Settle::Requeue, vec![requeued]),
         TxStep::Settle(Settle::Reject, vec![rejected]),
-        TxStep::Publish(publish("", "other", &["d"])),
+        client.staged(publish("", "other", &["d"])),
     ];
     let results = client.commit(CHANNEL, steps).expect("committed");
     let unrouted: Vec<_> = results.iter().map(returned).collect();
@@ -61,24 +60,31 @@ fn a_commit_of_acks_alone_is_waited_for_too() {
 }
 
 #[test]
-fn an_exchange_deleted_since_the_publish_routes_nowhere() {
+fn routes_are_those_of_the_publish() {
     let node = Node::new();
     let mut client = node.client();
     client.exchange("x", "fanout");
-    client.queue("q");
-    client.bind_queue("x", "q", "");
-    let publish = Publish {
+    client.queue("before");
+    client.queue("after");
+    client.bind_queue("x", "before", "");
+    let mandatory = |exchange: &str, key: &str| Publish {
         mandatory: true,
-        ..publish("x", "", &["a", "b"])
+        ..publish(exchange, key, &["a", "b"])
     };
-    client.check_publish(CHANNEL, &publish).expect("there");
+    let steps = vec![
+        client.staged(mandatory("x", "")),
+        client.staged(mandatory("", "later")),
+    ];
+    client.bind_queue("x", "after", "");
     client
         .delete_exchange(&ExchangeName::known("x"), false)
         .expect("deleted");
-    let results = client
-        .commit(CHANNEL, vec![TxStep::Publish(publish)])
-        .expect("committed");
-    assert_eq!(returned(&results[0]), [0, 1]);
+    client.queue("later");
+    let results = client.commit(CHANNEL, steps).expect("committed");
+    assert_eq!(returned(&results[0]), [] as [usize; 0]);
+    assert_eq!(returned(&results[1]), [0, 1]);
+    assert_eq!(client.drain("before"), ["a", "b"]);
+    assert!(client.drain("after").is_empty() && client.drain("later").is_empty());
 }
 
 #[test]
@@ -91,15 +97,11 @@ fn a_queue_deleted_since_the_publish_takes_nothing() {
         .get(CHANNEL, &QueueName::known("q"), false)
         .expect("allowed")
         .expect("a message");
-    let publish = publish("", "q", &["a"]);
-    client.check_publish(CHANNEL, &publish).expect("there");
+    let staged = client.staged(publish("", "q", &["a"]));
     client
         .delete_queue(&QueueName::known("q"), false, false)
         .expect("deleted");
-    let steps = vec![
-        TxStep::Settle(Settle::Ack, vec![held.range]),
-        TxStep::Publish(publish),
-    ];
+    let steps = vec![TxStep::Settle(Settle::Ack, vec![held.range]), staged];
     let results = client.commit(CHANNEL, steps).expect("committed");
     assert_eq!(
         results[0].commit,
@@ -124,7 +126,7 @@ fn messages_are_checked_as_they_come_and_not_only_at_the_commit() {
         mandatory: false,
     };
     check_refused(
-        client.check_publish(CHANNEL, &wrong),
+        client.stage(CHANNEL, wrong),
         406,
         "invalid expiration 'soon': no_integer",
     );

@@ -15,6 +15,7 @@ use crate::model::Arguments;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
 use crate::model::ConsumerTag;
+use crate::model::names::DIRECT_REPLY_TO;
 use crate::protocol::encode;
 
 /// The consumers of one channel.
@@ -53,6 +54,7 @@ impl Channel {
             return Err(AmqpError::not_allowed(text));
         }
         let queue = self.queue_or_last(consume.queue.as_str())?;
+        let for_replies = *queue == *DIRECT_REPLY_TO;
         let tag = if asked.is_empty() {
             turn.shared.tags.next_tag()
         } else {
@@ -74,6 +76,9 @@ impl Channel {
                 consumer_tag: ShortString::from(tag.as_str()),
             });
             turn.reply(self.id, &AMQPClass::Basic(ok));
+        }
+        if for_replies {
+            self.reply_consumer = Some(id);
         }
         self.consumers.insert(tag, id);
         Ok(())

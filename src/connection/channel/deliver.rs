@@ -25,6 +25,8 @@ impl Channel {
             return Some(range);
         };
         let first = self.next_tag;
+        // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
+        let step = u64::from(self.reply_consumer != Some(consumer));
         for message in range.run.iter() {
             let delivery_tag = DeliveryTag(self.next_tag);
             encode::deliver(
@@ -36,7 +38,7 @@ impl Channel {
                 message,
                 shared.frame_max,
             );
-            self.next_tag += 1;
+            self.next_tag += step;
         }
         if !no_ack {
             self.unacked.push(DeliveryTag(first), range);

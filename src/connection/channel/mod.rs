@@ -37,6 +37,7 @@ use crate::connection::host::Host;
 use crate::connection::turn::ChannelTurn;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
+use crate::model::ConsumerId;
 use crate::model::DeliveryTag;
 use crate::model::QueueName;
 use crate::model::ReplyCode;
@@ -70,6 +71,8 @@ pub(super) struct Channel {
     closing: bool,
     mode: Mode,
     consumers: Consumers,
+    /// The consumer of direct replies, the present one or a former.
+    reply_consumer: Option<ConsumerId>,
     unacked: Unacked,
     /// The next delivery tag.
     next_tag: u64,
@@ -95,6 +98,7 @@ impl Channel {
             closing: false,
             mode: Mode::Plain,
             consumers: Consumers::default(),
+            reply_consumer: None,
             unacked: Unacked::default(),
             next_tag: 1,
             settles: Settles::default(),

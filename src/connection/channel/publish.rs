@@ -21,16 +21,17 @@ impl Channel {
         turn: &mut ChannelTurn<'_>,
     ) -> Result<(), AmqpError> {
         if let Mode::Tx(transaction) = &mut self.mode {
-            turn.host.check_publish(self.id, &publish)?;
+            let staged = turn.host.stage(self.id, publish)?;
             let bytes_max = turn.shared.options.transaction_bytes_max;
-            return transaction.publish(publish, bytes_max);
+            return transaction.publish(staged, bytes_max);
         }
         let count = publish.run.len();
         let returnable = publish.mandatory.then(|| publish.run.clone());
         let published = turn.host.publish(self.id, publish)?;
         if let Some(run) = returnable {
+            let run = published.rewritten.as_ref().unwrap_or(&run);
             let frame_max = turn.shared.frame_max;
-            send_returns(&run, &published, self.id, frame_max, turn.out);
+            send_returns(run, &published, self.id, frame_max, turn.out);
         }
         if let Mode::Confirm(confirms) = &mut self.mode {
             confirms.record(count, published.commit, &published.refused);

@@ -8,6 +8,7 @@ use crate::connection::channel::Mode;
 use crate::connection::channel::publish::send_returns;
 use crate::connection::host::Publish;
 use crate::connection::host::Settle;
+use crate::connection::host::Staged;
 use crate::connection::host::TxStep;
 use crate::connection::turn::ChannelTurn;
 use crate::model::AmqpError;
@@ -21,7 +22,7 @@ const PUBLISH_OVERHEAD_BYTES: u64 = 128;
 
 #[derive(Debug)]
 enum Step {
-    Publish(Publish),
+    Publish(Staged),
     /// With the tags, under which a rollback puts them back.
     Settle(Settle, Vec<(DeliveryTag, Delivered)>),
 }
@@ -35,14 +36,14 @@ pub(super) struct Transaction {
 
 impl Transaction {
     /// Buffers a publish, unless that made the transaction larger than `bytes_max`.
-    pub(super) fn publish(&mut self, publish: Publish, bytes_max: u64) -> Result<(), AmqpError> {
-        let bytes = publish.run.held_bytes() as u64 + PUBLISH_OVERHEAD_BYTES;
+    pub(super) fn publish(&mut self, staged: Staged, bytes_max: u64) -> Result<(), AmqpError> {
+        let bytes = staged.publish.run.held_bytes() as u64 + PUBLISH_OVERHEAD_BYTES;
         if self.published_bytes + bytes > bytes_max {
             let text = format!("transaction is larger than the configured maximum of {bytes_max}");
             return Err(AmqpError::precondition_failed(text));
         }
         self.published_bytes += bytes;
-        self.steps.push(Step::Publish(publish));
+        self.steps.push(Step::Publish(staged));
         Ok(())
     }
 
@@ -66,7 +67,7 @@ impl Transaction {
     /// The steps as the host takes them, for it may refuse.
     fn to_steps(&self) -> Vec<TxStep> {
         let step = |step: &Step| match step {
-            Step::Publish(publish) => TxStep::Publish(publish.clone()),
+            Step::Publish(staged) => TxStep::Publish(staged.clone()),
             Step::Settle(settle, ranges) => TxStep::Settle(
                 *settle,
                 ranges.iter().map(|(_, range)| range.clone()).collect(),
@@ -77,7 +78,7 @@ impl Transaction {
 
     fn publishes(&self) -> impl Iterator<Item = &Publish> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Publish(publish) => Some(publish),
+            Step::Publish(staged) => Some(&staged.publish),
             Step::Settle(..) => None,
         })
     }

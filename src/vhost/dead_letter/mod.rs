@@ -11,12 +11,12 @@ mod death;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::model::ExchangeName;
 use crate::model::MessageRef;
 use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::message;
 use crate::model::message::Traits;
+use crate::protocol::copies::visible_copies;
 use crate::protocol::properties;
 use crate::queue::Dead;
 use crate::queue::DeadLetter;
@@ -81,15 +81,33 @@ impl Vhost {
             let key = target.routing_key.as_deref();
             let key = key.unwrap_or_else(|| message.routing_key());
             let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
+            // Another routing key takes the place of all keys, now and at later deaths.
+            let has_copies = message.traits().has_copies() && target.routing_key.is_none();
             let route = match &known {
-                Some((last, route)) if *last == key && !route.by_headers => route.clone(),
+                Some((last, route)) if *last == key && !route.by_headers && !has_copies => {
+                    route.clone()
+                }
                 _ => {
                     let headers = properties::headers(&header);
-                    self.route(exchange, key, headers.as_ref())
+                    let copied_to = if has_copies {
+                        visible_copies(&header)
+                    } else {
+                        Vec::new()
+                    };
+                    let mut keys = vec![key];
+                    keys.extend(copied_to.iter().map(String::as_str));
+                    self.route_all(exchange, &keys, headers.as_ref())
                 }
             };
-            known = Some((key, route.clone()));
-            copies.add(dead.reason, message, &target.exchange, key, &header, route);
+            known = (!has_copies).then(|| (key, route.clone()));
+            copies.add(
+                dead.reason,
+                message,
+                message::route(&target.exchange, key),
+                &header,
+                has_copies,
+                route,
+            );
             work.extend(copies.take_reached());
         }
         copies.hand_over();
@@ -112,9 +130,9 @@ impl Copies {
         &mut self,
         reason: Reason,
         message: MessageRef<'_>,
-        exchange: &ExchangeName,
-        key: &str,
+        to: Vec<u8>,
         header: &[u8],
+        has_copies: bool,
         route: Route,
     ) {
         let cycles =
@@ -140,9 +158,9 @@ impl Copies {
             traits.has_user_id(),
             traits.has_reply_to(),
             traits.priority,
-        );
-        let route = message::route(exchange, key);
-        self.builder.push(&route, header, message.body(), traits);
+        )
+        .with_copies(has_copies);
+        self.builder.push(&to, header, message.body(), traits);
     }
 
     fn hand_over(&mut self) {

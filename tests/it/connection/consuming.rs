@@ -37,6 +37,28 @@ fn tags_count_all_deliveries_of_a_channel() {
 }
 
 #[test]
+fn direct_replies_use_up_no_tags() {
+    let mut client = Script::open_channel(1)
+        .with_queue("amq.rabbitmq.reply-to")
+        .with_queue("q");
+    client
+        .send("basic.consume 1 queue=amq.rabbitmq.reply-to consumer=r no-ack")
+        .expect("basic.consume-ok 1 consumer=r");
+    for body in ["a", "b"] {
+        client.send(&format!(
+            "basic.publish 1 key=amq.rabbitmq.reply-to body={body}"
+        ));
+        client.expect("basic.deliver 1 consumer=r tag=1");
+    }
+    client.send("basic.publish 1 key=q body=c");
+    client
+        .send("basic.get 1 queue=q")
+        .expect("basic.get-ok 1 tag=1");
+    client.send("basic.publish 1 key=amq.rabbitmq.reply-to body=d");
+    client.expect("basic.deliver 1 consumer=r tag=2");
+}
+
+#[test]
 fn an_empty_queue_has_nothing_to_get() {
     let mut client = Script::open_channel(1).with_queue("q");
     client
