@@ -439,7 +439,7 @@ mod tests {
         let wrong = permission("guest", "/", [".*", "(", ".*"]);
         assert!(matches!(
             directory.set_permission(&wrong),
-            Err(AuthError::InvalidPattern { .. })
+            Err(AuthError::InvalidPattern(_))
         ));
         assert_eq!(directory.permission("guest", "/"), before);
         let nobody = permission("nobody", "/", [".*", ".*", ".*"]);

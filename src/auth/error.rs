@@ -1,5 +1,7 @@
 //! Why a change of users or permissions is refused, in words for the operator.
 
+use crate::model::InvalidPattern;
+
 /// A user or permission that cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
@@ -43,11 +45,6 @@ pub enum AuthError {
         digest_bytes: usize,
     },
     /// A permission is no regular expression.
-    #[error("'{pattern}' is not a valid regular expression: {reason}")]
-    InvalidPattern {
-        /// What was given.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    InvalidPattern(#[from] InvalidPattern),
 }

@@ -7,7 +7,6 @@
 mod directory;
 mod error;
 mod password;
-mod pattern;
 mod permission;
 mod records;
 mod refusal;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::auth::AuthError;
 use crate::auth::PermissionRecord;
-use crate::auth::pattern::Pattern;
+use crate::model::Pattern;
 
 /// Kinds of permission (specification: multi-tenancy §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

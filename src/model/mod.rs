@@ -10,6 +10,7 @@ pub mod limits;
 pub mod message;
 pub mod names;
 pub mod outbox;
+pub mod pattern;
 pub mod reply_code;
 
 pub use arguments::Arguments;
@@ -33,4 +34,6 @@ pub use names::RoutingKey;
 pub use names::UserName;
 pub use names::VhostName;
 pub use outbox::Outbox;
+pub use pattern::InvalidPattern;
+pub use pattern::Pattern;
 pub use reply_code::ReplyCode;

@@ -1,4 +1,4 @@
-//! Permission patterns: RabbitMQ's regular expressions, searched for anywhere in a resource's name.
+//! Patterns over names, of permissions and policies: RabbitMQ's regular expressions, searched for anywhere in a name.
 //!
 //! RabbitMQ uses PCRE, we use fancy-regex: look-around, back-references and atomic groups are in both. Where the two
 //! read the same text differently, the text is rewritten first. A search that backtracks too long denies, as does a
@@ -10,17 +10,25 @@ use std::sync::OnceLock;
 use fancy_regex::Regex;
 use fancy_regex::RegexBuilder;
 
-use crate::auth::AuthError;
-
 /// Steps back after which a search gives up: some milliseconds, for it runs on a connection's loop.
 const BACKTRACK_MAX: usize = 100_000;
 
 /// Bound on one compiled pattern (the `regex` crate's measure).
 const COMPILED_BYTES_MAX: usize = 1024 * 1024;
 
-/// A pattern over names.
+/// A text that is no regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{pattern}' is not a valid regular expression: {reason}")]
+pub struct InvalidPattern {
+    /// What was given.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A pattern over names. Equal when its text is.
 #[derive(Clone)]
-pub(super) struct Pattern {
+pub struct Pattern {
     source: Box<str>,
     matcher: OnceLock<Matcher>,
 }
@@ -36,7 +44,7 @@ enum Matcher {
 
 impl Pattern {
     /// Takes a pattern as it is; one that does not compile denies.
-    pub(super) fn new(source: &str) -> Self {
+    pub fn new(source: &str) -> Self {
         Self {
             source: Box::from(source),
             matcher: OnceLock::new(),
@@ -47,8 +55,8 @@ impl Pattern {
     ///
     /// # Errors
     /// When it does not compile.
-    pub(super) fn checked(source: &str) -> Result<Self, AuthError> {
-        let matcher = compile(source).map_err(|error| AuthError::InvalidPattern {
+    pub fn checked(source: &str) -> Result<Self, InvalidPattern> {
+        let matcher = compile(source).map_err(|error| InvalidPattern {
             pattern: source.to_owned(),
             reason: error.to_string(),
         })?;
@@ -59,12 +67,12 @@ impl Pattern {
     }
 
     /// The text it was made of.
-    pub(super) fn source(&self) -> &str {
+    pub fn source(&self) -> &str {
         &self.source
     }
 
     /// Whether it is found in `name`.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let matcher = self
             .matcher
             .get_or_init(|| compile(&self.source).unwrap_or(Matcher::Nothing));
@@ -76,6 +84,14 @@ impl Pattern {
         }
     }
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Pattern {}
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
