@@ -48,7 +48,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
     let clock = Clock::start();
     let broker = Broker::start(broker_options(&settings), clock.millis(clock.now()))?;
-    let ran = run(&settings, &broker, http_listeners);
+    let ran = run(&settings, &broker, clock, http_listeners);
     if let Some(failure) = broker.store().failure() {
         return Err(format!("the store failed and the node stopped: {failure}").into());
     }
@@ -64,6 +64,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
 fn run(
     settings: &Settings,
     broker: &Arc<Broker>,
+    clock: Clock,
     http_listeners: Vec<Listener>,
 ) -> Result<(), Box<dyn Error>> {
     let (sender, stop) = mpsc::sync_channel(4);
@@ -94,7 +95,8 @@ fn run(
         .into_iter()
         .map(|listener| listener.socket)
         .collect();
-    let management = Management::start(Arc::clone(broker), node, sockets)?;
+    let now = Arc::new(move || clock.millis(clock.now()));
+    let management = Management::start(Arc::clone(broker), node, now, sockets)?;
     announce(settings, server.addresses(), &http_addresses);
 
     let why = stop.recv().unwrap_or(Stop::Signal("no more signals"));

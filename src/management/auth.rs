@@ -97,6 +97,27 @@ impl Caller {
         }
     }
 
+    /// Users, permissions, virtual hosts and operator policies are for administrators.
+    pub(super) fn check_administrator(&self) -> Result<(), ApiError> {
+        self.allow(self.user.has_tag("administrator"), "Not administrator user")
+    }
+
+    /// Policies of a virtual host are for those who make policies and may see it. One that does not exist hides nothing.
+    pub(super) fn check_policies(&self, api: &Api, vhost: &str) -> Result<(), ApiError> {
+        let visible = || api.broker.vhost(vhost).is_none() || self.may_see(api, vhost);
+        let allowed =
+            self.user.has_tag("administrator") || (self.user.has_tag("policymaker") && visible());
+        self.allow(allowed, "User not authorised to access object")
+    }
+
+    fn allow(&self, allowed: bool, refusal: &str) -> Result<(), ApiError> {
+        if allowed {
+            return Ok(());
+        }
+        tracing::warn!(user = %self.user.name(), refusal, "HTTP access denied");
+        Err(ApiError::NotAuthorised(refusal.to_owned()))
+    }
+
     fn may_see(&self, api: &Api, vhost: &str) -> bool {
         self.user.has_tag("administrator") || api.broker.access().may_enter(self.user.name(), vhost)
     }

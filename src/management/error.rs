@@ -21,8 +21,10 @@ pub enum ApiError {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
-    /// The request makes no sense.
-    BadRequest(String),
+    /// Something that the request needs is not there, named as RabbitMQ's module does.
+    Missing(&'static str),
+    /// The request makes no sense. The reason is a text, or an Erlang tuple as a list.
+    BadRequest(Value),
     /// A health check failed.
     Unhealthy {
         /// In RabbitMQ's words, for scripts compare them.
@@ -30,6 +32,13 @@ pub enum ApiError {
         /// More fields of the answer, an object.
         details: Value,
     },
+}
+
+impl ApiError {
+    /// A request that makes no sense, for a reason in words.
+    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
+        Self::BadRequest(Value::String(reason.into()))
+    }
 }
 
 impl IntoResponse for ApiError {
@@ -57,7 +66,11 @@ impl IntoResponse for ApiError {
                 "method_not_allowed",
                 "Method Not Allowed".to_owned(),
             ),
-            Self::BadRequest(reason) => (StatusCode::BAD_REQUEST, "bad_request", reason),
+            Self::Missing(what) => (StatusCode::NOT_FOUND, "not_found", what.to_owned()),
+            Self::BadRequest(reason) => {
+                let body = json!({"error": "bad_request", "reason": reason});
+                return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+            }
             Self::Unhealthy { reason, details } => {
                 let mut body = json!({"status": "failed", "reason": reason});
                 if let (Value::Object(body), Value::Object(details)) = (&mut body, details) {

@@ -46,7 +46,7 @@ pub(super) async fn port_listener(
 ) -> Result<Json<Value>, ApiError> {
     let port: u16 = port
         .parse()
-        .map_err(|_| ApiError::BadRequest("Invalid port".to_owned()))?;
+        .map_err(|_| ApiError::bad_request("Invalid port"))?;
     let addresses = api.node.amqp.iter().chain(&api.node.http);
     let ports: Vec<u16> = addresses.map(SocketAddr::port).collect();
     if ports.contains(&port) {

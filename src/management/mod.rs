@@ -1,15 +1,18 @@
-//! The HTTP front door: the read-only part of RabbitMQ's management API that scripts and health checks ask first.
+//! The HTTP front door: the part of RabbitMQ's management API that scripts, health checks and operators ask first.
 //!
 //! Router, authentication and error JSON are here; each resource has a file. The JSON shapes live here and nowhere else.
 //! What is not there answers 404 as RabbitMQ does; docs/compatibility.md lists what is.
 
 mod auth;
+mod body;
+mod commit;
 mod error;
 mod health;
 mod listener;
 mod objects;
 mod overview;
 mod path;
+mod policies;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +35,11 @@ use listener::WatchedListener;
 pub struct Api {
     broker: Arc<Broker>,
     node: Arc<Node>,
+    clock: Clock,
 }
+
+/// Milliseconds since the Unix epoch.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Facts about the node that the API shows.
 #[derive(Debug, Clone)]
@@ -67,6 +74,25 @@ fn router(api: Api) -> Router {
         .route("/api/bindings", get(objects::bindings))
         .route("/api/bindings/{vhost}", get(objects::bindings_in))
         .route("/api/connections", get(objects::connections))
+        .route("/api/policies", get(policies::policies))
+        .route("/api/policies/{vhost}", get(policies::policies_in))
+        .route(
+            "/api/policies/{vhost}/{name}",
+            get(policies::policy)
+                .put(policies::put_policy)
+                .delete(policies::delete_policy),
+        )
+        .route("/api/operator-policies", get(policies::operator_policies))
+        .route(
+            "/api/operator-policies/{vhost}",
+            get(policies::operator_policies_in),
+        )
+        .route(
+            "/api/operator-policies/{vhost}/{name}",
+            get(policies::operator_policy)
+                .put(policies::put_operator_policy)
+                .delete(policies::delete_operator_policy),
+        )
         .route("/api/health/checks/alarms", get(health::alarms))
         .route("/api/health/checks/local-alarms", get(health::alarms))
         .route(
@@ -85,10 +111,16 @@ fn router(api: Api) -> Router {
 
 impl Management {
     /// Serves on `listeners` (non-blocking) from a thread of its own, so that no amount of HTTP slows a message down.
-    pub fn start(broker: Arc<Broker>, node: Node, listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub fn start(
+        broker: Arc<Broker>,
+        node: Node,
+        clock: Clock,
+        listeners: Vec<TcpListener>,
+    ) -> io::Result<Self> {
         let api = Api {
             broker,
             node: Arc::new(node),
+            clock,
         };
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()

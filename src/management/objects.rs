@@ -75,16 +75,20 @@ fn vhost_json(vhost: &Vhost) -> Value {
 
 fn queue_json(queue: &QueueHandle, node: &str) -> Value {
     let (counts, _) = queue.enter(|state, _| state.counts());
+    let applied = queue.applied();
     json!({
         "name": queue.name.as_str(),
         "vhost": queue.vhost.as_str(),
-        "type": "classic",
+        "type": queue.queue_type.name(),
         "durable": queue.durable,
         "auto_delete": queue.auto_delete,
         "exclusive": queue.owner.is_some(),
         "arguments": arguments_json(&queue.arguments),
         "node": node,
         "state": "running",
+        "policy": applied.policy.as_ref().map(|policy| &policy.name),
+        "operator_policy": applied.operator_policy.as_ref().map(|policy| &policy.name),
+        "effective_policy_definition": applied.definition().unwrap_or_default(),
         "consumers": counts.consumers,
         "messages": counts.ready + counts.unacked,
         "messages_ready": counts.ready,
@@ -94,7 +98,7 @@ fn queue_json(queue: &QueueHandle, node: &str) -> Value {
 }
 
 fn exchange_json(vhost: &Vhost, exchange: &Exchange) -> Value {
-    json!({
+    let mut row = json!({
         "name": exchange.name.as_str(),
         "vhost": vhost.name().as_str(),
         "type": exchange.kind.name(),
@@ -102,7 +106,12 @@ fn exchange_json(vhost: &Vhost, exchange: &Exchange) -> Value {
         "auto_delete": exchange.auto_delete,
         "internal": exchange.internal,
         "arguments": arguments_json(&exchange.arguments),
-    })
+    });
+    // Unlike queues, exchanges without a policy have no such fields.
+    if let Some(policy) = exchange.applied().policy {
+        row["policy"] = json!(policy.name);
+    }
+    row
 }
 
 fn binding_json(vhost: &Vhost, binding: &Binding) -> Value {

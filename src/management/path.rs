@@ -17,7 +17,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Names<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, api).await {
             Ok(Path(names)) => Ok(Self(names)),
-            Err(rejection) => Err(ApiError::BadRequest(rejection.body_text())),
+            Err(rejection) => Err(ApiError::bad_request(rejection.body_text())),
         }
     }
 }

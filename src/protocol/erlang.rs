@@ -15,6 +15,11 @@ pub(super) fn numbers(octets: &[u8]) -> String {
     format!("<<{}>>", numbers.join(","))
 }
 
+/// A binary as `~tp` prints it, on one line.
+pub fn binary(octets: &[u8]) -> String {
+    printable(octets).unwrap_or_else(|| numbers(octets))
+}
+
 /// A text under construction; terms are laid out by where in it they begin.
 #[derive(Default)]
 pub(super) struct Pretty(pub(super) String);

@@ -8,7 +8,7 @@ pub mod content;
 pub mod copies;
 pub mod encode;
 pub mod envelope;
-mod erlang;
+pub mod erlang;
 pub mod header;
 mod layout;
 pub mod method;

@@ -46,7 +46,7 @@ use ready::Ready;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a queue does with messages, fixed at its declaration.
+/// What a queue does with messages. All but the arguments, which policies change, is fixed at its declaration.
 #[derive(Debug, Clone, Default)]
 pub struct QueueOptions {
     /// Persistent messages are stored.
@@ -161,6 +161,19 @@ impl Queue {
     /// Whether it was deleted: whoever looked it up before must look again.
     pub fn is_deleted(&self) -> bool {
         self.deleted
+    }
+
+    /// Obeys other arguments from now on: a policy has changed. Messages that are here keep the time to live that they
+    /// came with; those beyond a new limit are dropped at once, unless the queue refuses new ones instead. An expiry
+    /// begins to count again.
+    pub fn reconfigure(&mut self, arguments: QueueArguments, now: u64, records: &mut Vec<Record>) {
+        if self.deleted {
+            return;
+        }
+        self.options.arguments = arguments;
+        self.used_at = now;
+        self.expire(now, records);
+        self.drop_excess(now, records);
     }
 
     /// Counts as use for `x-expires`.

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Number;
 
 use crate::model::Arguments;
 use crate::model::ExchangeName;
@@ -27,6 +28,10 @@ use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
 use crate::vhost::QueueSpec;
 use crate::vhost::Target;
+use crate::vhost::policies;
+use crate::vhost::policies::Policy;
+use crate::vhost::policies::PolicyKind;
+use crate::vhost::policies::PolicySpec;
 
 /// Kinds of definition that virtual hosts store. Smaller numbers are the broker's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,10 @@ pub enum Kind {
     Binding = 18,
     /// Which messages of a queue had been delivered when the node stopped cleanly.
     Redelivered = 19,
+    /// A policy.
+    Policy = 32,
+    /// An operator policy.
+    OperatorPolicy = 33,
 }
 
 /// A stored definition that cannot be read.
@@ -90,6 +99,17 @@ struct BindingRecord {
     exchange: Option<String>,
     routing_key: String,
     arguments: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PolicyRecord {
+    vhost: String,
+    name: String,
+    pattern: String,
+    #[serde(rename = "apply-to")]
+    apply_to: String,
+    priority: Number,
+    definition: policies::Definition,
 }
 
 fn key(parts: &[&str]) -> Vec<u8> {
@@ -195,6 +215,54 @@ pub(super) fn undefine_binding(vhost: &VhostName, binding: &Binding) -> Record {
         kind: Kind::Binding as u8,
         key: binding_key(vhost, binding),
     }
+}
+
+fn policy_definition(kind: PolicyKind) -> Kind {
+    match kind {
+        PolicyKind::Ordinary => Kind::Policy,
+        PolicyKind::Operator => Kind::OperatorPolicy,
+    }
+}
+
+pub(super) fn define_policy(vhost: &VhostName, kind: PolicyKind, policy: &Policy) -> Record {
+    let record = PolicyRecord {
+        vhost: vhost.to_string(),
+        name: policy.name.clone(),
+        pattern: policy.pattern.source().to_owned(),
+        apply_to: policy.apply_to.name().to_owned(),
+        priority: policy.priority.clone(),
+        definition: policy.definition.clone(),
+    };
+    let key = key(&[vhost, &policy.name]);
+    define(policy_definition(kind), key, &record)
+}
+
+pub(super) fn undefine_policy(vhost: &VhostName, kind: PolicyKind, name: &str) -> Record {
+    Record::Undefine {
+        kind: policy_definition(kind) as u8,
+        key: key(&[vhost, name]),
+    }
+}
+
+/// Reads a policy: its virtual host's name and what it was set as.
+pub(super) fn read_policy(
+    definition: &Definition,
+) -> Result<(String, PolicyKind, Policy), DefinitionError> {
+    let record: PolicyRecord = parse(definition)?;
+    let kind = if definition.kind == Kind::Policy as u8 {
+        PolicyKind::Ordinary
+    } else {
+        PolicyKind::Operator
+    };
+    let spec = PolicySpec {
+        name: record.name,
+        pattern: record.pattern.into(),
+        definition: record.definition.into(),
+        priority: Some(record.priority.into()),
+        apply_to: Some(record.apply_to.into()),
+    };
+    let policy = part(definition.kind, "policy", Policy::judge(kind, spec))?;
+    Ok((record.vhost, kind, policy))
 }
 
 pub(super) fn define_redelivered(queue: QueueId, ranges: &[Range<u64>]) -> Record {

@@ -13,6 +13,7 @@ use crate::routing::Kind;
 use crate::routing::Router;
 use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
+use crate::vhost::policies::GovernedExchange;
 
 /// The far end of a binding.
 #[derive(Clone)]
@@ -70,19 +71,13 @@ pub struct Exchange {
     pub internal: bool,
     /// Arguments of its declaration.
     pub arguments: Arguments,
-    /// Where messages go that it cannot route.
-    pub alternate: Option<ExchangeName>,
+    pub(super) governed: RwLock<GovernedExchange>,
     // Written by topology changes only, read when a route is not remembered.
     pub(super) router: RwLock<Router<Destination>>,
 }
 
 impl Exchange {
     pub(super) fn new(id: u64, spec: ExchangeSpec) -> Self {
-        let alternate = spec
-            .arguments
-            .value("alternate-exchange")
-            .and_then(arguments::text)
-            .and_then(|name| ExchangeName::new(name).ok());
         Self {
             id,
             name: spec.name,
@@ -91,9 +86,15 @@ impl Exchange {
             auto_delete: spec.auto_delete,
             internal: spec.internal,
             arguments: spec.arguments,
-            alternate,
+            governed: RwLock::default(),
             router: RwLock::new(Router::new(spec.kind)),
         }
+    }
+
+    /// The alternate exchange of its declaration.
+    pub(super) fn declared_alternate(&self) -> Option<ExchangeName> {
+        let name = self.arguments.value("alternate-exchange");
+        ExchangeName::new(name.and_then(arguments::text)?).ok()
     }
 
     /// The exchange that routes by queue name alone.

@@ -54,9 +54,7 @@ impl Vhost {
                 internal: *internal,
                 arguments: Arguments::default(),
             };
-            let exchange = Exchange::new(self.shared.next_id(), spec);
-            self.exchanges
-                .insert(exchange.name.clone(), Arc::new(exchange));
+            self.add_exchange(Arc::new(Exchange::new(self.shared.next_id(), spec)));
         }
     }
 
@@ -75,9 +73,15 @@ impl Vhost {
         } else {
             Lsn::NONE
         };
-        self.exchanges.insert(exchange.name.clone(), exchange);
+        self.add_exchange(exchange);
         self.changed();
         Ok(lsn)
+    }
+
+    /// Lets everyone find an exchange, as policies have it. The caller holds `changes`, or nobody else is there yet.
+    pub(super) fn add_exchange(&self, exchange: Arc<Exchange>) {
+        exchange.govern(&self.policies.load());
+        self.exchanges.insert(exchange.name.clone(), exchange);
     }
 
     fn check_equivalent_exchange(

@@ -11,6 +11,7 @@ mod dead_letter;
 mod definitions;
 mod exchange;
 mod exchanges;
+pub mod policies;
 pub mod publish;
 mod queue_handle;
 mod queues;
@@ -25,6 +26,7 @@ use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
@@ -40,6 +42,7 @@ pub use definitions::Kind as DefinitionKind;
 pub use exchange::Destination;
 pub use exchange::Exchange;
 pub use exchanges::ExchangeSpec;
+use policies::Policies;
 pub use publish::Route;
 pub use queue_handle::QueueHandle;
 pub use queues::QueueSpec;
@@ -92,6 +95,8 @@ pub struct Vhost {
     queues: DashMap<QueueName, Arc<QueueHandle>, Hasher>,
     epoch: AtomicU64,
     changes: Mutex<()>,
+    policies: ArcSwap<Policies>,
+    policy_changes: Mutex<()>,
     /// For its queues, whose dead messages it routes.
     this: Weak<Vhost>,
 }
@@ -106,6 +111,8 @@ impl Vhost {
             queues: DashMap::default(),
             epoch: AtomicU64::new(0),
             changes: Mutex::new(()),
+            policies: ArcSwap::default(),
+            policy_changes: Mutex::new(()),
             this: Weak::clone(this),
         });
         vhost.declare_system_exchanges();

@@ -58,10 +58,8 @@ impl Vhost {
                 }
             }
             if matched.is_empty() {
-                let alternate = exchange
-                    .alternate
-                    .as_ref()
-                    .and_then(|name| self.exchange(name));
+                let alternate = exchange.alternate();
+                let alternate = alternate.and_then(|name| self.exchange(&name));
                 matched.extend(alternate.map(Destination::Exchange));
             }
             for destination in matched.drain(..) {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use crate::model::Arguments;
 use crate::model::ConnectionId;
@@ -14,14 +15,13 @@ use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::VhostName;
 use crate::queue::Dead;
-use crate::queue::DeadLetter;
 use crate::queue::Ended;
 use crate::queue::Queue;
-use crate::queue::QueueArguments;
 use crate::queue::QueueType;
 use crate::store::Record;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
+use crate::vhost::policies::GovernedQueue;
 
 /// See the module's documentation. Equal only to itself.
 pub struct QueueHandle {
@@ -41,10 +41,7 @@ pub struct QueueHandle {
     pub arguments: Arguments,
     /// Whose rules it follows; fixed by its declaration.
     pub queue_type: QueueType,
-    /// It may refuse messages when it is full.
-    pub refuses: bool,
-    /// Where its dead messages go.
-    pub dead_letter: Option<DeadLetter>,
+    pub(super) governed: RwLock<GovernedQueue>,
     pub(super) state: Mutex<Queue>,
     /// Held by who carries its dead messages away. Never waited for under a queue's lock.
     pub(super) dead_lettering: Mutex<()>,
@@ -59,7 +56,8 @@ impl QueueHandle {
         spec: super::QueueSpec,
         id: QueueId,
         home: &Vhost,
-        judged: &QueueArguments,
+        queue_type: QueueType,
+        governed: GovernedQueue,
         state: Queue,
     ) -> Self {
         Self {
@@ -70,9 +68,8 @@ impl QueueHandle {
             auto_delete: spec.auto_delete,
             owner: spec.owner,
             arguments: spec.arguments,
-            queue_type: judged.queue_type,
-            refuses: judged.limits.refuse(),
-            dead_letter: judged.dead_letter.clone(),
+            queue_type,
+            governed: RwLock::new(governed),
             state: Mutex::new(state),
             dead_lettering: Mutex::new(()),
             home: Weak::clone(&home.this),

@@ -19,6 +19,7 @@ use crate::vhost::Destination;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
+use crate::vhost::policies::GovernedQueue;
 
 /// What a queue is declared as.
 #[derive(Debug, Clone)]
@@ -75,23 +76,27 @@ impl Vhost {
         Ok((handle, lsn))
     }
 
-    /// A queue as it was judged, which nobody can find yet.
+    /// A queue as it was judged and as policies have it, which nobody can find yet.
     pub(super) fn make_queue(
         &self,
         spec: QueueSpec,
-        arguments: QueueArguments,
+        judged: QueueArguments,
         id: QueueId,
         next: Position,
         now: u64,
     ) -> Arc<QueueHandle> {
+        let queue_type = judged.queue_type;
+        let (applied, arguments) = self.governed_queue(&spec.name, &spec.arguments, judged);
+        let governed = GovernedQueue::new(applied, &arguments);
         let options = QueueOptions {
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             arguments,
         };
-        let judged = options.arguments.clone();
         let state = Queue::new(id, options, next, now);
-        Arc::new(QueueHandle::new(spec, id, self, &judged, state))
+        Arc::new(QueueHandle::new(
+            spec, id, self, queue_type, governed, state,
+        ))
     }
 
     /// Lets everyone find a queue. The caller holds `changes`, or is recovering.

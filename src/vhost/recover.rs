@@ -74,14 +74,24 @@ pub fn recover(
             .iter()
             .filter(move |definition| definition.kind == kind as u8)
     };
+    // First, for they decide what queues and exchanges do.
+    let operator = of_kind(DefinitionKind::OperatorPolicy);
+    for definition in of_kind(DefinitionKind::Policy).chain(operator) {
+        match definitions::read_policy(definition) {
+            Ok((name, kind, policy)) => {
+                if let Some(vhost) = vhost(&name) {
+                    vhost.restore_policy(kind, policy);
+                }
+            }
+            Err(error) => tracing::error!(%error, "a policy could not be recovered"),
+        }
+    }
     for definition in of_kind(DefinitionKind::Exchange) {
         match definitions::read_exchange(definition) {
             Ok((name, spec)) => {
                 if let Some(vhost) = vhost(&name) {
                     let exchange = Exchange::new(vhost.shared.next_id(), spec);
-                    vhost
-                        .exchanges
-                        .insert(exchange.name.clone(), Arc::new(exchange));
+                    vhost.add_exchange(Arc::new(exchange));
                 }
             }
             Err(error) => tracing::error!(%error, "an exchange could not be recovered"),

@@ -58,7 +58,7 @@ impl Transaction {
             queues: Vec::with_capacity(self.queues.len()),
             now,
         };
-        for (queue, steps) in self.queues.values().filter(|(queue, _)| queue.refuses) {
+        for (queue, steps) in self.queues.values().filter(|(queue, _)| queue.refuses()) {
             let (count, body_bytes) = enqueued(steps);
             let mut has_room = true;
             held.queues.push(Arc::clone(queue));

@@ -55,6 +55,28 @@ pub(crate) fn request(
     send(address, head.as_bytes())
 }
 
+/// `PUT` of JSON as guest.
+pub(crate) fn put(address: SocketAddr, path: &str, body: &serde_json::Value) -> Answer {
+    with_body(address, "PUT", path, "guest:guest", &body.to_string())
+}
+
+/// A request with a body; `credentials` are `user:password`.
+pub(crate) fn with_body(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    credentials: &str,
+    body: &str,
+) -> Answer {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic {}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        STANDARD.encode(credentials),
+        body.len()
+    );
+    send(address, request.as_bytes())
+}
+
 /// Sends octets that end the connection when answered.
 pub(crate) fn send(address: SocketAddr, octets: &[u8]) -> Answer {
     let mut socket = TcpStream::connect(address).unwrap();

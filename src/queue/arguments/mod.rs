@@ -4,6 +4,7 @@
 //! does not is refused, never ignored: docs/compatibility.md lists them.
 
 mod equivalence;
+mod policy;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::queue::Limits;
 use crate::queue::Overflow;
 pub use equivalence::check_equivalent;
 pub use equivalence::inequivalent;
+pub use policy::with_policy;
 
 /// Longest TTL or expiry: ten years, as in RabbitMQ.
 pub const EXPIRY_MS_MAX: i64 = 315_360_000_000;
@@ -132,13 +134,18 @@ impl QueueArguments {
         if queue_type == QueueType::Quorum {
             return Err(unsupported("x-queue-type", resource));
         }
+        Ok(Self::read(queue_type, arguments))
+    }
+
+    /// Reads arguments that were judged before.
+    pub fn read(queue_type: QueueType, arguments: &Arguments) -> Self {
         let number = |key| {
             arguments
                 .value(key)
                 .and_then(arguments::integer)
                 .map(i64::unsigned_abs)
         };
-        Ok(Self {
+        Self {
             queue_type,
             message_ttl: number("x-message-ttl"),
             expires: number("x-expires"),
@@ -148,7 +155,7 @@ impl QueueArguments {
                 body_bytes: number("x-max-length-bytes"),
                 overflow: overflow(arguments).unwrap_or_default(),
             },
-        })
+        }
     }
 }
 

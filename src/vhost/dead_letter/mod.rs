@@ -47,7 +47,8 @@ impl Vhost {
     fn dead_letter_from(&self, queue: &QueueHandle, work: &mut Work) {
         // One thread at a time, so that messages arrive in the order in which they died.
         let _turn = queue.dead_lettering.lock();
-        let target = queue.dead_letter.as_ref();
+        let target = queue.dead_letter_target();
+        let target = target.as_ref();
         let target = target.and_then(|target| Some((target, self.exchange(&target.exchange)?)));
         let mut dead = queue.take_dead().into_iter();
         loop {

@@ -3,6 +3,7 @@
 mod bind;
 mod dead_letter;
 mod declare;
+mod policies;
 mod recovery;
 mod route;
 mod threads;

@@ -38,7 +38,7 @@ fn everything_durable_comes_back() {
         (x.kind, x.durable, x.auto_delete, x.internal),
         (Kind::Topic, true, true, true)
     );
-    assert_eq!(x.alternate, Some(ExchangeName::known("amq.fanout")));
+    assert_eq!(x.alternate(), Some(ExchangeName::known("amq.fanout")));
     assert_eq!(x.bindings(), [with_key]);
     let queue = node.queue("q");
     assert_eq!(

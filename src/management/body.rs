@@ -1,0 +1,100 @@
+//! A request's body: one JSON object, whatever the content type says, with RabbitMQ's answers for everything else.
+
+use axum::body::to_bytes;
+use axum::extract::FromRequest;
+use axum::extract::Request;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::management::Api;
+use crate::management::ApiError;
+
+/// Largest body that is read (RabbitMQ's `management.http.max_body_size`).
+const BODY_BYTES_MAX: usize = 20_000_000;
+
+/// The object's entries; unknown ones are ignored by who asks for others.
+pub(super) struct Body(pub(super) Map<String, Value>);
+
+impl FromRequest<Api> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Api) -> Result<Self, ApiError> {
+        let octets = to_bytes(request.into_body(), BODY_BYTES_MAX)
+            .await
+            .map_err(|_| ApiError::bad_request("Exceeded HTTP request body size limit"))?;
+        parse(&octets).map(Self)
+    }
+}
+
+fn parse(octets: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    // Clients that have nothing to say send any of these.
+    if matches!(octets, b"" | b"null" | b"undefined") {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(octets) {
+        Ok(Value::Object(entries)) => Ok(entries),
+        Ok(Value::String(_)) => Err(ApiError::bad_request(
+            "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?",
+        )),
+        _ => Err(ApiError::bad_request("not_json")),
+    }
+}
+
+impl Body {
+    /// The values under `keys`, all of which must be there.
+    pub(super) fn take<const N: usize>(&mut self, keys: [&str; N]) -> Result<[Value; N], ApiError> {
+        let missing: Vec<String> = keys
+            .iter()
+            .filter(|key| !self.0.contains_key(**key))
+            .map(|key| format!("{{key_missing,{key}}}"))
+            .collect();
+        if missing.is_empty() {
+            Ok(keys.map(|key| self.0.remove(key).unwrap_or_default()))
+        } else {
+            Err(ApiError::bad_request(format!("[{}]", missing.join(","))))
+        }
+    }
+
+    /// The value under `key`.
+    pub(super) fn take_optional(&mut self, key: &str) -> Option<Value> {
+        self.0.remove(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(answer: Result<impl Sized, ApiError>) -> ApiError {
+        answer.err().expect("refused")
+    }
+
+    #[test]
+    fn only_an_object_is_a_body() {
+        for nothing in ["", "null", "undefined", "{}"] {
+            assert_eq!(parse(nothing.as_bytes()), Ok(Map::new()), "{nothing}");
+        }
+        for other in ["x", "[1]", "1", "{", "true", "\u{ff}"] {
+            assert_eq!(
+                parse(other.as_bytes()),
+                Err(ApiError::bad_request("not_json")),
+                "{other}"
+            );
+        }
+        let twice = refusal(parse(b"\"{}\""));
+        assert!(
+            matches!(twice, ApiError::BadRequest(Value::String(text)) if text.contains("doubly"))
+        );
+    }
+
+    #[test]
+    fn missing_keys_are_all_named() {
+        let mut body = Body(parse(br#"{"a":1}"#).expect("an object"));
+        assert_eq!(
+            refusal(body.take(["a", "b", "c"])),
+            ApiError::bad_request("[{key_missing,b},{key_missing,c}]")
+        );
+        assert_eq!(body.take(["a"]), Ok([json!(1)]));
+    }
+}
