@@ -14,6 +14,7 @@ use amq_protocol::types::ShortString;
 use crate::model::message::Traits;
 use crate::protocol::content::ContentError;
 use crate::protocol::encode::generated;
+use crate::protocol::raw_table::RawTable;
 use crate::protocol::table;
 
 /// `delivery-mode` of messages that survive a restart.
@@ -58,6 +59,26 @@ impl Property {
         Property::AppId,
         Property::ClusterId,
     ];
+
+    /// What RabbitMQ calls it in tables of properties.
+    fn name(self) -> &'static str {
+        match self {
+            Property::ContentType => "content_type",
+            Property::ContentEncoding => "content_encoding",
+            Property::Headers => "headers",
+            Property::DeliveryMode => "delivery_mode",
+            Property::Priority => "priority",
+            Property::CorrelationId => "correlation_id",
+            Property::ReplyTo => "reply_to",
+            Property::Expiration => "expiration",
+            Property::MessageId => "message_id",
+            Property::Timestamp => "timestamp",
+            Property::Kind => "type",
+            Property::UserId => "user_id",
+            Property::AppId => "app_id",
+            Property::ClusterId => "cluster_id",
+        }
+    }
 
     const fn flag(self) -> u16 {
         1 << self as u8
@@ -245,6 +266,41 @@ fn place(properties: &[u8], property: Property) -> Option<Range<usize>> {
 /// The `headers` property decoded; `None` when there is none, or no table in it.
 pub fn headers(properties: &[u8]) -> Option<FieldTable> {
     table::decode(Fields(properties).headers_bytes()?).ok()
+}
+
+/// The properties as a table, as RabbitMQ's firehose shows them: last first, numbers cut to 32 bits.
+pub fn to_table(properties: &[u8]) -> Vec<u8> {
+    let fields = Fields(properties);
+    let mut table = RawTable::new();
+    for property in Property::IN_ORDER.into_iter().rev() {
+        let Some(octets) = fields.octets(property) else {
+            continue;
+        };
+        let name = property.name();
+        match property {
+            Property::Headers => table.table(name, octets),
+            Property::DeliveryMode | Property::Priority => {
+                table.int(name, octets.first().copied().unwrap_or(0).into());
+            }
+            Property::Timestamp => table.int(name, fields.timestamp().unwrap_or(0) as i32),
+            Property::ContentType
+            | Property::ContentEncoding
+            | Property::CorrelationId
+            | Property::ReplyTo
+            | Property::Expiration
+            | Property::MessageId
+            | Property::Kind
+            | Property::UserId
+            | Property::AppId
+            | Property::ClusterId => table.text(name, octets.get(1..).unwrap_or_default()),
+        }
+    }
+    table.finish()
+}
+
+/// Flags and property list of a message that has `headers` and nothing else.
+pub fn of_headers(headers: &[u8]) -> Vec<u8> {
+    with_headers(&[0, 0], headers)
 }
 
 /// Decodes all properties. Texts that are not UTF-8 have their bad octets replaced.

@@ -149,6 +149,29 @@ impl RawTable {
         self.raw(key.as_bytes(), &tagged(b'l', number.to_be_bytes()));
     }
 
+    /// Adds a 32-bit integer.
+    pub fn int(&mut self, key: &str, number: i32) {
+        let mut value = [b'I'; 5];
+        value[1..].copy_from_slice(&number.to_be_bytes());
+        self.raw(key.as_bytes(), &value);
+    }
+
+    /// Adds a boolean.
+    pub fn flag(&mut self, key: &str, flag: bool) {
+        self.raw(key.as_bytes(), &[b't', u8::from(flag)]);
+    }
+
+    /// Adds an array of long strings.
+    pub fn texts<T: AsRef<[u8]>>(&mut self, key: &str, texts: impl IntoIterator<Item = T>) {
+        let texts = texts.into_iter().map(|text| long_string(text.as_ref()));
+        self.raw(key.as_bytes(), &array(texts));
+    }
+
+    /// Adds a table, given with its length.
+    pub fn table(&mut self, key: &str, table: &[u8]) {
+        self.raw(key.as_bytes(), &[b"F", table].concat());
+    }
+
     /// Adds a timestamp, in seconds since the Unix epoch.
     pub fn timestamp(&mut self, key: &str, seconds: u64) {
         self.raw(key.as_bytes(), &tagged(b'T', seconds.to_be_bytes()));
@@ -209,18 +232,36 @@ mod tests {
         let mut table = RawTable::new();
         table.text("text", b"hello");
         table.long("number", -3);
-        table.raw(b"flag", b"t\x01");
-        let inner: Vec<u8> = [&b"F"[..], &inner.finish()].concat();
+        table.flag("flag", true);
+        table.int("int", -2);
+        table.texts("texts", ["a", "b"]);
+        let inner = inner.finish();
+        table.table("table", &inner);
+        let inner: Vec<u8> = [&b"F"[..], &inner].concat();
         table.raw(b"array", &array([&inner, &long_string(b"")]));
         let table = table.finish();
         assert_eq!(table::check(&table), Ok(table.len()));
 
         let keys: Vec<_> = entries(&table).map(|(key, _)| key).collect();
-        assert_eq!(keys, [&b"text"[..], b"number", b"flag", b"array"]);
+        assert_eq!(
+            keys,
+            [
+                &b"text"[..],
+                b"number",
+                b"flag",
+                b"int",
+                b"texts",
+                b"table",
+                b"array"
+            ]
+        );
         let value = |key| entry(&table, key).expect("was written");
         assert_eq!(value("text").text(), Some(&b"hello"[..]));
         assert_eq!(value("number").long(), Some(-3));
         assert_eq!(value("flag").bytes(), b"t\x01");
+        assert_eq!(value("int").long(), Some(-2));
+        assert_eq!(value("texts").values().expect("an array").count(), 2);
+        assert_eq!(value("table").bytes(), inner);
         let values: Vec<_> = value("array").values().expect("an array").collect();
         assert_eq!(values.len(), 2);
         assert_eq!(values[0].bytes(), inner);

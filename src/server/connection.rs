@@ -105,7 +105,10 @@ struct Driver {
 
 impl Driver {
     fn new(socket: TcpStream, peer: SocketAddr, context: Context) -> Self {
-        let session = Session::new(Arc::clone(&context.broker), peer);
+        let mut session = Session::new(Arc::clone(&context.broker), peer);
+        if let Ok(local) = socket.local_addr() {
+            session.set_local(local);
+        }
         let mut options = context.options.clone();
         options.seed = rand::random();
         let machine = Connection::new(options, context.clock.now());

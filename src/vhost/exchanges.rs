@@ -32,6 +32,9 @@ pub struct ExchangeSpec {
     pub arguments: Arguments,
 }
 
+/// Where the firehose goes (specification §5.5).
+pub const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
+
 const SYSTEM: &[(&str, Kind, bool)] = &[
     ("", Kind::Direct, false),
     ("amq.direct", Kind::Direct, false),
@@ -39,7 +42,7 @@ const SYSTEM: &[(&str, Kind, bool)] = &[
     ("amq.topic", Kind::Topic, false),
     ("amq.headers", Kind::Headers, false),
     ("amq.match", Kind::Headers, false),
-    ("amq.rabbitmq.trace", Kind::Topic, true),
+    (TRACE_EXCHANGE, Kind::Topic, true),
 ];
 
 impl Vhost {

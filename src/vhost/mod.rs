@@ -23,6 +23,7 @@ mod transaction;
 
 use std::sync::Arc;
 use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -42,6 +43,7 @@ pub use definitions::Kind as DefinitionKind;
 pub use exchange::Destination;
 pub use exchange::Exchange;
 pub use exchanges::ExchangeSpec;
+pub use exchanges::TRACE_EXCHANGE;
 use policies::Policies;
 pub use publish::Route;
 pub use queue_handle::QueueHandle;
@@ -94,6 +96,7 @@ pub struct Vhost {
     exchanges: DashMap<ExchangeName, Arc<Exchange>, Hasher>,
     queues: DashMap<QueueName, Arc<QueueHandle>, Hasher>,
     epoch: AtomicU64,
+    tracing: AtomicBool,
     changes: Mutex<()>,
     policies: ArcSwap<Policies>,
     policy_changes: Mutex<()>,
@@ -110,6 +113,7 @@ impl Vhost {
             exchanges: DashMap::default(),
             queues: DashMap::default(),
             epoch: AtomicU64::new(0),
+            tracing: AtomicBool::new(false),
             changes: Mutex::new(()),
             policies: ArcSwap::default(),
             policy_changes: Mutex::new(()),
@@ -122,6 +126,19 @@ impl Vhost {
     /// Its name.
     pub fn name(&self) -> &VhostName {
         &self.name
+    }
+
+    /// Whether what is published and delivered here is copied to [`TRACE_EXCHANGE`].
+    pub fn tracing(&self) -> bool {
+        self.tracing.load(Ordering::Relaxed)
+    }
+
+    /// Switches the firehose. As in RabbitMQ it is off again after a restart.
+    pub fn set_tracing(&self, tracing: bool) {
+        let was = self.tracing.swap(tracing, Ordering::Relaxed);
+        if was != tracing {
+            tracing::info!(vhost = %self.name, tracing, "firehose switched");
+        }
     }
 
     /// Grows with each change that could alter a route.

@@ -8,6 +8,7 @@ use amq_protocol::types::FieldTable;
 
 use crate::model::Lsn;
 use crate::model::Run;
+use crate::protocol::properties;
 use crate::routing::Kind;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
@@ -79,6 +80,24 @@ impl Vhost {
         Route {
             queues: queues.into(),
             by_headers,
+        }
+    }
+}
+
+impl Vhost {
+    /// Publishes what the node itself has to say: messages of one exchange and routing key, which ask for nothing.
+    /// Whatever a queue refuses is lost.
+    pub fn announce(&self, exchange: &Arc<Exchange>, run: &Run, now: u64) {
+        let key = run.first().routing_key();
+        let route = self.route(exchange, key, None);
+        if !route.by_headers {
+            enqueue(&route.queues, run, now);
+            return;
+        }
+        for (index, message) in run.iter().enumerate() {
+            let headers = properties::headers(message.header());
+            let route = self.route(exchange, key, headers.as_ref());
+            enqueue(&route.queues, &run.slice(index..index + 1), now);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod consume;
 mod declare;
 mod exclusive;
+mod firehose;
 mod judge;
 mod login;
 mod publish;
@@ -67,6 +68,8 @@ pub struct Session {
     broker: Arc<Broker>,
     id: ConnectionId,
     peer: SocketAddr,
+    /// Where the peer connected to.
+    local: Option<SocketAddr>,
     outbox: Arc<Outbox>,
     now: u64,
     user: Option<Arc<User>>,
@@ -90,6 +93,7 @@ impl Session {
             id: broker.new_connection_id(),
             broker,
             peer,
+            local: None,
             outbox,
             now: 0,
             user: None,
@@ -102,6 +106,22 @@ impl Session {
             routes: RouteCache::default(),
             publishes: false,
             closed: false,
+        }
+    }
+
+    /// Tells which of the node's addresses the peer connected to.
+    pub fn set_local(&mut self, local: SocketAddr) {
+        self.local = Some(local);
+    }
+
+    /// What the connection is called, such as `10.0.0.7:51422 -> 10.0.0.1:5672`.
+    pub fn name(&self) -> String {
+        let canonical = |address: SocketAddr| {
+            SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
+        };
+        match self.local {
+            Some(local) => format!("{} -> {}", canonical(self.peer), canonical(local)),
+            None => canonical(self.peer),
         }
     }
 
@@ -143,6 +163,7 @@ impl Session {
     /// Swaps out what was left for the connection.
     pub fn take_parcels(&mut self, parcels: &mut Vec<Parcel>) {
         self.outbox.take(parcels);
+        self.trace_parcels(parcels);
         for parcel in parcels {
             if let Parcel::ConsumerCancelled { channel, consumer } = parcel {
                 self.forget_consumer(*channel, *consumer);
@@ -339,11 +360,15 @@ impl Host for Session {
 
     fn get(
         &mut self,
-        _: ChannelId,
+        channel: ChannelId,
         queue: &QueueName,
         no_ack: bool,
     ) -> Result<Option<Got>, AmqpError> {
-        self.get_one(queue, no_ack)
+        let got = self.get_one(queue, no_ack)?;
+        if let Some(got) = &got {
+            self.trace_delivered(channel, &got.range);
+        }
+        Ok(got)
     }
 
     fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>) {

@@ -68,17 +68,30 @@ impl RouteCache {
 }
 
 /// Messages that may be enqueued, and where.
-struct Addressed {
-    run: Run,
+pub(super) struct Addressed {
+    pub(super) run: Run,
     /// They differ from those that came.
     rewritten: bool,
+    /// Those with further routing keys, ascending, and these keys.
+    copies: Vec<(usize, Arc<[String]>)>,
     /// All of them, in stretches that go to the same queues.
-    stretches: Stretches,
+    pub(super) stretches: Stretches,
     /// Why the message after them is refused.
     refused: Option<AmqpError>,
 }
 
-type Stretches = Vec<(Range<usize>, Route)>;
+impl Addressed {
+    /// All routing keys of a message.
+    pub(super) fn keys(&self, index: usize) -> Vec<&str> {
+        let mut keys = vec![self.run.message(index).routing_key()];
+        if let Ok(at) = self.copies.binary_search_by_key(&index, |(at, _)| *at) {
+            keys.extend(self.copies[at].1.iter().map(String::as_str));
+        }
+        keys
+    }
+}
+
+pub(super) type Stretches = Vec<(Range<usize>, Route)>;
 
 impl Session {
     pub(super) fn publish_run(
@@ -179,18 +192,22 @@ impl Session {
     /// them.
     fn address(&mut self, channel: ChannelId, run: &Run) -> Result<Addressed, AmqpError> {
         let (exchange, route) = self.target(run.first())?;
-        if run.may_be_demanding() || route.by_headers {
-            return self.address_each(&exchange, route, self.judge(channel, run));
-        }
-        if route.queues.is_empty() && exchange.is_default() {
-            self.broker.replies.deliver(run.first().routing_key(), run);
-        }
-        Ok(Addressed {
-            run: run.clone(),
-            rewritten: false,
-            stretches: vec![(0..run.len(), route)],
-            refused: None,
-        })
+        let addressed = if run.may_be_demanding() || route.by_headers {
+            self.address_each(&exchange, route, self.judge(channel, run))?
+        } else {
+            if route.queues.is_empty() && exchange.is_default() {
+                self.broker.replies.deliver(run.first().routing_key(), run);
+            }
+            Addressed {
+                run: run.clone(),
+                rewritten: false,
+                copies: Vec::new(),
+                stretches: vec![(0..run.len(), route)],
+                refused: None,
+            }
+        };
+        self.trace_published(channel, &exchange, &addressed);
+        Ok(addressed)
     }
 
     fn address_each(
@@ -229,31 +246,29 @@ impl Session {
                 }
             }
         }
-        if exchange.is_default() {
-            self.reply_each(&run, &judged.copies);
-        }
-        Ok(Addressed {
+        let addressed = Addressed {
             run,
             rewritten: judged.rewritten,
+            copies: judged.copies,
             stretches,
             refused: judged.refused,
-        })
+        };
+        if exchange.is_default() {
+            self.reply_each(&addressed);
+        }
+        Ok(addressed)
     }
 
     /// Hands replies among the messages to those who wait for them.
-    fn reply_each(&self, run: &Run, copies: &[(usize, Arc<[String]>)]) {
-        let mut copies = copies.iter().peekable();
-        for (index, message) in run.iter().enumerate() {
-            let further = copies.next_if(|(at, _)| *at == index);
-            let further = further.map(|(_, keys)| &keys[..]).unwrap_or_default();
-            let mut keys = vec![message.routing_key()];
-            keys.extend(further.iter().map(String::as_str));
+    fn reply_each(&self, addressed: &Addressed) {
+        for index in 0..addressed.run.len() {
+            let mut keys = addressed.keys(index);
             keys.retain(|key| key.starts_with(DIRECT_REPLY_TO));
             // Each once, however often it is named.
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
-                let reply = run.slice(index..index + 1);
+                let reply = addressed.run.slice(index..index + 1);
                 self.broker.replies.deliver(key, &reply);
             }
         }
