@@ -14,6 +14,7 @@ use amq_protocol::types::ShortString;
 use crate::model::message::Traits;
 use crate::protocol::content::ContentError;
 use crate::protocol::encode::generated;
+use crate::protocol::raw_table;
 use crate::protocol::raw_table::RawTable;
 use crate::protocol::table;
 
@@ -364,6 +365,14 @@ pub fn with_reply_to(properties: &[u8], reply_to: &str) -> Vec<u8> {
     value.push(reply_to.len() as u8);
     value.extend_from_slice(reply_to.as_bytes());
     with(properties, Property::ReplyTo, &value)
+}
+
+/// The properties of a message that came back so often: its headers get `x-delivery-count`.
+pub fn with_delivery_count(properties: &[u8], count: u32) -> Vec<u8> {
+    let headers = Fields(properties).headers_bytes().unwrap_or_default();
+    let count = raw_table::long(i64::from(count));
+    let table = raw_table::replaced(headers, vec![(b"x-delivery-count", &count)]);
+    with_headers(properties, &table)
 }
 
 /// The same properties with another header table, or with one; all else stays byte for byte.

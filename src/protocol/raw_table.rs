@@ -116,6 +116,26 @@ fn split_value(input: &[u8]) -> Option<(RawValue<'_>, &[u8])> {
     Some((RawValue(value), rest))
 }
 
+/// `table` with these entries instead of those of the same names, sorted by key as RabbitMQ sorts a table to which it
+/// adds; of duplicate keys the first stays.
+pub fn replaced(table: &[u8], added: Vec<(&[u8], &[u8])>) -> Vec<u8> {
+    let mut all = added;
+    all.extend(entries(table).map(|(key, value)| (key, value.bytes())));
+    // Stable, so the new entries stay before the old ones of the same name.
+    all.sort_by_key(|(key, _)| *key);
+    all.dedup_by_key(|(key, _)| *key);
+    let mut table = RawTable::new();
+    for (key, value) in all {
+        table.raw(key, value);
+    }
+    table.finish()
+}
+
+/// A 64-bit integer with its letter.
+pub fn long(number: i64) -> [u8; 9] {
+    tagged(b'l', number.to_be_bytes())
+}
+
 /// Writes a table.
 #[derive(Debug)]
 pub struct RawTable {

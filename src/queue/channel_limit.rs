@@ -24,6 +24,11 @@ impl ChannelLimit {
         self.limit.store(u64::from(limit), Ordering::SeqCst);
     }
 
+    /// Whether there is one.
+    pub fn is_set(&self) -> bool {
+        self.limit.load(Ordering::SeqCst) > 0
+    }
+
     /// Takes room for up to `wanted` messages and answers for how many. When it is none, `queue` is remembered for
     /// [`ChannelLimit::take_waiting`].
     pub fn take(&self, wanted: u64, queue: QueueId) -> u64 {

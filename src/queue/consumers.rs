@@ -3,6 +3,8 @@
 //! Strict round-robin within the highest priority that has a consumer able to take. A consumer found unable (prefetch
 //! used up, channel limit reached, outbox full) leaves the rotation until something that could help it happens;
 //! it re-enters at the end, as in RabbitMQ.
+//!
+//! With a single active consumer all others wait, outside the rotation, until it is gone; [`Succession`] tells who is next.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -51,9 +53,49 @@ impl Consumer {
     }
 }
 
+/// Who becomes the single active consumer when it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Succession {
+    /// The one of the highest priority, of equal ones the oldest (classic queues).
+    Priority,
+    /// The oldest (quorum queues of RabbitMQ 3.13).
+    Age,
+}
+
+/// What a consumer of a queue is doing, in the words of RabbitMQ's listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It takes its turns.
+    Up,
+    /// It alone gets messages.
+    SingleActive,
+    /// It waits for the single active consumer to go.
+    Waiting,
+}
+
+impl Activity {
+    /// As listings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::SingleActive => "single_active",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    InRotation,
+    /// Found unable to take.
+    Blocked,
+    /// Not the single active consumer.
+    Waiting,
+}
+
 struct Slot {
     consumer: Consumer,
-    in_rotation: bool,
+    place: Place,
 }
 
 /// See the module's documentation.
@@ -62,9 +104,29 @@ pub(super) struct Consumers {
     slots: HashMap<ConsumerId, Slot, foldhash::fast::FixedState>,
     rotation: BTreeMap<Reverse<i32>, VecDeque<ConsumerId>>,
     exclusive: bool,
+    /// Only one at a time is served.
+    succession: Option<Succession>,
+    /// Who that is.
+    active: Option<ConsumerId>,
 }
 
 impl Consumers {
+    /// With a `succession` only one at a time is served.
+    pub(super) fn new(succession: Option<Succession>) -> Self {
+        Self {
+            succession,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn activity(&self, id: ConsumerId) -> Activity {
+        match self.succession {
+            None => Activity::Up,
+            Some(_) if self.active == Some(id) => Activity::SingleActive,
+            Some(_) => Activity::Waiting,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -79,31 +141,55 @@ impl Consumers {
 
     pub(super) fn add(&mut self, consumer: Consumer) {
         self.exclusive |= consumer.exclusive;
-        let (id, priority) = (consumer.id, consumer.priority);
-        self.slots.insert(
-            id,
-            Slot {
-                consumer,
-                in_rotation: true,
-            },
-        );
-        self.rotation
-            .entry(Reverse(priority))
-            .or_default()
-            .push_back(id);
+        let id = consumer.id;
+        let waits = self.succession.is_some() && self.active.is_some();
+        if self.succession.is_some() && !waits {
+            self.active = Some(id);
+        }
+        let place = Place::Waiting;
+        self.slots.insert(id, Slot { consumer, place });
+        if !waits {
+            self.enter_rotation(id);
+        }
+    }
+
+    /// At its end.
+    fn enter_rotation(&mut self, id: ConsumerId) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        slot.place = Place::InRotation;
+        let level = self.rotation.entry(Reverse(slot.consumer.priority));
+        level.or_default().push_back(id);
     }
 
     pub(super) fn remove(&mut self, id: ConsumerId) -> bool {
         let Some(slot) = self.slots.remove(&id) else {
             return false;
         };
-        if slot.in_rotation {
+        if slot.place == Place::InRotation {
             self.leave_rotation(id, slot.consumer.priority);
         }
         if slot.consumer.exclusive {
             self.exclusive = false;
         }
+        if self.active == Some(id) {
+            self.active = self.successor();
+            if let Some(next) = self.active {
+                self.enter_rotation(next);
+            }
+        }
         true
+    }
+
+    fn successor(&self) -> Option<ConsumerId> {
+        let succession = self.succession?;
+        let consumers = self.slots.values().map(|slot| &slot.consumer);
+        let next = consumers.min_by_key(|consumer| match succession {
+            Succession::Priority => (Reverse(consumer.priority), consumer.id),
+            Succession::Age => (Reverse(0), consumer.id),
+        });
+        next.map(|consumer| consumer.id)
     }
 
     fn leave_rotation(&mut self, id: ConsumerId, priority: i32) {
@@ -118,6 +204,7 @@ impl Consumers {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Consumer> + use<> {
         self.rotation.clear();
         self.exclusive = false;
+        self.active = None;
         std::mem::take(&mut self.slots)
             .into_values()
             .map(|slot| slot.consumer)
@@ -147,7 +234,7 @@ impl Consumers {
         if let Some(id) = entry.get_mut().pop_front()
             && let Some(slot) = self.slots.get_mut(&id)
         {
-            slot.in_rotation = false;
+            slot.place = Place::Blocked;
         }
         if entry.get().is_empty() {
             entry.remove();
@@ -160,34 +247,21 @@ impl Consumers {
             return;
         };
         slot.consumer.unacked = slot.consumer.unacked.saturating_sub(count);
-        if !slot.in_rotation && slot.consumer.credit() > 0 {
-            slot.in_rotation = true;
-            let priority = slot.consumer.priority;
-            self.rotation
-                .entry(Reverse(priority))
-                .or_default()
-                .push_back(id);
+        if slot.place == Place::Blocked && slot.consumer.credit() > 0 {
+            self.enter_rotation(id);
         }
     }
 
     /// All consumers of this connection may try again.
     pub(super) fn unblock(&mut self, outbox: &Arc<Outbox>) {
-        let mut blocked: Vec<_> = self
-            .slots
-            .values_mut()
-            .filter(|slot| !slot.in_rotation && Arc::ptr_eq(&slot.consumer.outbox, outbox))
-            .map(|slot| {
-                slot.in_rotation = true;
-                (slot.consumer.id, slot.consumer.priority)
-            })
-            .collect();
+        let blocked = self.slots.values().filter(|slot| {
+            slot.place == Place::Blocked && Arc::ptr_eq(&slot.consumer.outbox, outbox)
+        });
+        let mut blocked: Vec<_> = blocked.map(|slot| slot.consumer.id).collect();
         // By age, for the map has no order of its own.
-        blocked.sort_unstable_by_key(|(id, _)| *id);
-        for (id, priority) in blocked {
-            self.rotation
-                .entry(Reverse(priority))
-                .or_default()
-                .push_back(id);
+        blocked.sort_unstable();
+        for id in blocked {
+            self.enter_rotation(id);
         }
     }
 }

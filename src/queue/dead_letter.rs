@@ -29,6 +29,8 @@ pub enum Reason {
     Expired,
     /// The queue was full.
     MaxLength,
+    /// They came back more often than the queue allows.
+    DeliveryLimit,
 }
 
 impl Reason {
@@ -38,6 +40,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
         }
     }
 }
@@ -146,8 +149,8 @@ mod tests {
         };
         let options = QueueOptions {
             durable: true,
-            auto_delete: false,
             arguments,
+            ..QueueOptions::default()
         };
         Queue::new(QueueId(7), options, Position(1), NOW)
     }

@@ -27,6 +27,22 @@ impl Queue {
         if self.options.durable {
             self.put_records(first, &run, now, records);
         }
+        if self.options.arguments.max_priority.is_some() {
+            // As if they came one by one: what a consumer takes at once is not overtaken by what comes after it.
+            let mut at = first;
+            for stretch in same_priority(&run) {
+                let stretch = run.slice(stretch);
+                let count = stretch.len() as u64;
+                self.take_in(at, stretch, now, records);
+                at += count;
+            }
+        } else {
+            self.take_in(first, run, now, records);
+        }
+    }
+
+    /// What is put into the store's hands becomes ready.
+    fn take_in(&mut self, first: u64, run: Run, now: u64, records: &mut Vec<Record>) {
         // Only what will lie here is worth a copy of its own; what a consumer takes at once is gone before it pins much.
         let run = if self.consumers.len() == 0 {
             run.detached_if_sparse()
@@ -76,9 +92,9 @@ impl Queue {
         })
     }
 
-    /// One record for each stretch of persistent messages.
+    /// One record for each stretch of messages that are stored.
     fn put_records(&self, first: u64, run: &Run, now: u64, records: &mut Vec<Record>) {
-        records.extend(persistent_stretches(run).map(|stretch| Record::Put {
+        records.extend(self.stored_stretches(run).map(|stretch| Record::Put {
             targets: vec![(self.id, Position(first + stretch.start as u64))],
             run: run.slice(stretch),
             enqueued_at: now,
@@ -86,16 +102,34 @@ impl Queue {
     }
 }
 
-/// Where the run's persistent messages are: mostly everywhere or nowhere.
-pub(super) fn persistent_stretches(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
-    let persistent = |index: usize| run.message(index).traits().persistent();
+impl Queue {
+    /// Where the messages of a run are that a durable queue stores: mostly everywhere or nowhere. A quorum queue stores all.
+    pub(super) fn stored_stretches<'r>(
+        &self,
+        run: &'r Run,
+    ) -> impl Iterator<Item = Range<usize>> + use<'r> {
+        let all = self.options.is_quorum();
+        let stored = move |index: usize| all || run.message(index).traits().persistent();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = (at..run.len()).find(|index| stored(*index))?;
+            let end = (start..run.len())
+                .find(|index| !stored(*index))
+                .unwrap_or(run.len());
+            at = end;
+            Some(start..end)
+        })
+    }
+}
+
+/// Where the run's priority stays the same.
+fn same_priority(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let start = (at..run.len()).find(|index| persistent(*index))?;
-        let end = (start..run.len())
-            .find(|index| !persistent(*index))
-            .unwrap_or(run.len());
-        at = end;
-        Some(start..end)
+        let start = at;
+        let mut rest = (start..run.len()).map(|index| run.message(index).traits().priority);
+        let priority = rest.next()?;
+        at = start + 1 + rest.take_while(|other| *other == priority).count();
+        Some(start..at)
     })
 }

@@ -6,7 +6,7 @@
 //!
 //! What it must not know: exchanges, users, sockets, where messages came from.
 //!
-//! Invariants: positions in `ready` ascend; a message is either ready, or with exactly one consumer's channel
+//! Invariants: positions are unique; a message is either ready, or with exactly one consumer's channel
 //! (which holds it), or dead and waiting to be dead-lettered, or gone; `Put` leaves before any `Settle` of the same position.
 
 pub mod arguments;
@@ -34,14 +34,16 @@ use crate::store::Record;
 pub use arguments::QueueArguments;
 pub use arguments::QueueType;
 pub use channel_limit::ChannelLimit;
+pub use consumers::Activity;
 pub use consumers::Consumer;
 use consumers::Consumers;
+use consumers::Succession;
 pub use dead_letter::Dead;
 pub use dead_letter::DeadLetter;
 pub use dead_letter::Reason;
-use enqueue::persistent_stretches;
 pub use limits::Limits;
 pub use limits::Overflow;
+use ready::Order;
 use ready::Ready;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,6 +57,42 @@ pub struct QueueOptions {
     pub auto_delete: bool,
     /// Parsed arguments.
     pub arguments: QueueArguments,
+    /// The delivery limit of a quorum queue whose arguments have none.
+    pub delivery_limit_default: Option<u64>,
+}
+
+impl QueueOptions {
+    fn is_quorum(&self) -> bool {
+        self.arguments.queue_type == QueueType::Quorum
+    }
+
+    /// How often a message may come back; `None` is without limit, and then only quorum queues count.
+    fn delivery_limit(&self) -> Option<u64> {
+        match self.arguments.delivery_limit {
+            // As in RabbitMQ 4: -1 is without limit.
+            Some(limit) => u64::try_from(limit).ok(),
+            None if self.is_quorum() => self.delivery_limit_default,
+            None => None,
+        }
+    }
+
+    fn order(&self) -> Order {
+        match self.arguments.max_priority {
+            _ if self.is_quorum() => Order::Arrival,
+            Some(max) => Order::Priority(max),
+            None => Order::Position,
+        }
+    }
+
+    fn succession(&self) -> Option<Succession> {
+        self.arguments
+            .single_active_consumer
+            .then_some(if self.is_quorum() {
+                Succession::Age
+            } else {
+                Succession::Priority
+            })
+    }
 }
 
 /// Why the owner should delete the queue.
@@ -101,10 +139,10 @@ impl Queue {
     pub fn new(id: QueueId, options: QueueOptions, next_position: Position, now: u64) -> Self {
         Self {
             id,
-            options,
             next_position: next_position.0.max(1),
-            ready: Ready::default(),
-            consumers: Consumers::default(),
+            ready: Ready::new(options.order()),
+            consumers: Consumers::new(options.succession()),
+            options,
             unacked: 0,
             dead: Vec::new(),
             used_at: now,
@@ -117,14 +155,12 @@ impl Queue {
     pub fn redelivered(&self) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in self.ready.iter().filter(|segment| segment.redelivered) {
-            for stretch in persistent_stretches(&segment.run) {
-                extend(
-                    &mut ranges,
-                    segment.first + stretch.start as u64..segment.first + stretch.end as u64,
-                );
+            for stretch in self.stored_stretches(&segment.run) {
+                ranges
+                    .push(segment.first + stretch.start as u64..segment.first + stretch.end as u64);
             }
         }
-        ranges
+        ascending(ranges)
     }
 
     /// Puts back a message run that the store kept and that entered the queue at `enqueued_at`; its time to live counts
@@ -176,6 +212,13 @@ impl Queue {
         self.drop_excess(now, records);
     }
 
+    /// It was declared again, or asked for: that is use of it, but not of a quorum queue.
+    pub fn declared(&mut self, now: u64) {
+        if !self.options.is_quorum() {
+            self.touch(now);
+        }
+    }
+
     /// Counts as use for `x-expires`.
     pub fn touch(&mut self, now: u64) {
         self.used_at = now;
@@ -210,8 +253,16 @@ impl Queue {
         now: u64,
         records: &mut Vec<Record>,
     ) -> Result<(), InExclusiveUse> {
-        let someone = self.consumers.len() > 0;
-        if self.consumers.has_exclusive() || (consumer.exclusive && someone) {
+        // Quorum queues know no exclusive consumers; a single active one needs none.
+        let refused = if self.options.is_quorum() {
+            false
+        } else if self.options.arguments.single_active_consumer {
+            consumer.exclusive
+        } else {
+            let someone = self.consumers.len() > 0;
+            self.consumers.has_exclusive() || (consumer.exclusive && someone)
+        };
+        if refused {
             return Err(InExclusiveUse);
         }
         self.touch(now);
@@ -221,11 +272,18 @@ impl Queue {
     }
 
     /// Removes a consumer; what it holds stays with its channel. Answers when the queue should now go.
-    pub fn cancel(&mut self, consumer: ConsumerId, now: u64) -> Option<Ended> {
+    pub fn cancel(
+        &mut self,
+        consumer: ConsumerId,
+        now: u64,
+        records: &mut Vec<Record>,
+    ) -> Option<Ended> {
         if !self.consumers.remove(consumer) {
             return None;
         }
         self.touch(now);
+        // It may have been the single active consumer, and another has taken over.
+        self.dispatch(now, records);
         (self.options.auto_delete && self.consumers.len() == 0).then_some(Ended::Unused)
     }
 
@@ -249,17 +307,15 @@ impl Queue {
         let count = self.ready.len();
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in self.ready.drain() {
-            for stretch in persistent_stretches(&segment.run) {
-                extend(
-                    &mut ranges,
-                    segment.first + stretch.start as u64..segment.first + stretch.end as u64,
-                );
+            for stretch in self.stored_stretches(&segment.run) {
+                ranges
+                    .push(segment.first + stretch.start as u64..segment.first + stretch.end as u64);
             }
         }
         if self.options.durable && !ranges.is_empty() {
             records.push(Record::Purge {
                 queue: self.id,
-                ranges,
+                ranges: ascending(ranges),
             });
         }
         count
@@ -288,9 +344,19 @@ impl Queue {
         self.dispatch(now, records);
     }
 
-    /// For listings: (consumer, unacked, prefetch).
+    /// For listings.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.consumers.iter()
+    }
+
+    /// What one of its consumers is doing; for listings.
+    pub fn activity(&self, consumer: ConsumerId) -> Activity {
+        self.consumers.activity(consumer)
+    }
+
+    /// How long a delivery may stay without acknowledgement, in milliseconds, when its arguments say so.
+    pub fn consumer_timeout(&self) -> Option<u64> {
+        self.options.arguments.consumer_timeout
     }
 
     /// The store must hear of exactly the messages that it was given.
@@ -298,7 +364,7 @@ impl Queue {
         if !self.options.durable {
             return;
         }
-        records.extend(persistent_stretches(run).map(|stretch| Record::Settle {
+        records.extend(self.stored_stretches(run).map(|stretch| Record::Settle {
             queue: self.id,
             first: Position(first.0 + stretch.start as u64),
             count: stretch.len() as u64,
@@ -306,12 +372,17 @@ impl Queue {
     }
 }
 
-/// Adds a range that lies after all others, joined to the last where they touch.
-fn extend(ranges: &mut Vec<Range<u64>>, next: Range<u64>) {
-    match ranges.last_mut() {
-        Some(last) if last.end == next.start => last.end = next.end,
-        _ => ranges.push(next),
-    }
+/// Ranges that do not overlap, in order, joined where they touch.
+fn ascending(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let touches = last.end == next.start;
+        if touches {
+            last.end = next.end;
+        }
+        touches
+    });
+    ranges
 }
 
 /// The queue has an exclusive consumer, or the new one wants to be it and is not alone.

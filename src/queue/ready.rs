@@ -1,5 +1,10 @@
-//! Ready messages in position order, as segments: ranges of runs that share one fate record.
+//! Ready messages in the order in which they are served, as segments: ranges of runs that share one fate record.
+//!
+//! Mostly that is the order of their positions. A queue with priorities has a line for each priority in use, a quorum
+//! queue one for what came back. Only the foremost message of all is ever looked at, for expiry too, as in RabbitMQ.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use crate::model::ConsumerId;
@@ -45,15 +50,65 @@ impl Segment {
     }
 }
 
-/// See the module's documentation.
+/// In which order a queue serves its messages; fixed for its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By position; what comes back, comes back to its position.
+    Position,
+    /// Highest priority first, by position within one; priorities above this one count as this one.
+    Priority(u8),
+    /// By arrival, but for what came back: [`Ready::give_back`] decides.
+    Arrival,
+}
+
+type Line = VecDeque<Segment>;
+
+enum Lines {
+    Position(Line),
+    Priority(Box<Levels>),
+    Arrival(Box<Returns>),
+}
+
+/// Lines of the priorities that have messages.
+struct Levels {
+    max: u8,
+    lines: BTreeMap<Reverse<u8>, Line>,
+    /// The last line that became empty, for the next that is needed: a priority that comes and goes allocates nothing.
+    spare: Line,
+}
+
 #[derive(Default)]
+struct Returns {
+    /// Served first.
+    returned: Line,
+    arrived: Line,
+}
+
+/// See the module's documentation.
 pub(super) struct Ready {
-    segments: VecDeque<Segment>,
+    lines: Lines,
     len: u64,
     body_bytes: u64,
 }
 
 impl Ready {
+    pub(super) fn new(order: Order) -> Self {
+        let lines = match order {
+            Order::Position => Lines::Position(Line::new()),
+            Order::Priority(max) => Lines::Priority(Box::new(Levels {
+                max,
+                lines: BTreeMap::new(),
+                spare: Line::new(),
+            })),
+            Order::Arrival => Lines::Arrival(Box::default()),
+        };
+        Self {
+            lines,
+            len: 0,
+            body_bytes: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -63,63 +118,62 @@ impl Ready {
     }
 
     pub(super) fn front(&self) -> Option<&Segment> {
-        self.segments.front()
+        match &self.lines {
+            Lines::Position(line) => line.front(),
+            Lines::Priority(levels) => levels.lines.values().next()?.front(),
+            Lines::Arrival(returns) => {
+                let returned = returns.returned.front();
+                returned.or_else(|| returns.arrived.front())
+            }
+        }
     }
 
+    /// All segments, foremost first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter()
+        let lines: Vec<&Line> = match &self.lines {
+            Lines::Position(line) => vec![line],
+            Lines::Priority(levels) => levels.lines.values().collect(),
+            Lines::Arrival(returns) => vec![&returns.returned, &returns.arrived],
+        };
+        lines.into_iter().flatten()
     }
 
     /// Appends newer messages, joined to the last segment where they continue it.
     pub(super) fn push_back(&mut self, segment: Segment) {
-        self.len += segment.run.len() as u64;
-        self.body_bytes += segment.run.body_bytes();
-        if let Some(last) = self.segments.back_mut() {
-            debug_assert!(last.end() <= segment.first, "positions ascend");
-            let alike = last.end() == segment.first
-                && last.redelivered == segment.redelivered
-                && last.returns == segment.returns
-                && last.expires_at == segment.expires_at;
-            if alike {
-                let first = segment.first;
-                if let Err(run) = last.run.try_join(segment.run) {
-                    let (redelivered, returns, expires_at) =
-                        (last.redelivered, last.returns, last.expires_at);
-                    self.segments.push_back(Segment {
-                        first,
-                        run,
-                        redelivered,
-                        returns,
-                        expires_at,
-                    });
-                }
-                return;
-            }
+        self.count_in(&segment);
+        match &mut self.lines {
+            Lines::Position(line) => append(line, segment),
+            Lines::Priority(levels) => levels.each(segment, append),
+            Lines::Arrival(returns) => append(&mut returns.arrived, segment),
         }
-        self.segments.push_back(segment);
     }
 
-    /// Puts a returned range back to its old place: one dying consumer must not reorder the queue.
-    pub(super) fn insert(&mut self, segment: Segment) {
+    /// Puts back what was delivered: to its old place, for one dying consumer must not reorder the queue. In a queue that
+    /// serves by arrival to the front, behind what came back before, or, with `last`, behind everything.
+    pub(super) fn give_back(&mut self, segment: Segment, last: bool) {
+        self.count_in(&segment);
+        match &mut self.lines {
+            Lines::Position(line) => insert(line, segment),
+            Lines::Priority(levels) => levels.each(segment, insert),
+            Lines::Arrival(returns) if last => append(&mut returns.arrived, segment),
+            Lines::Arrival(returns) => append(&mut returns.returned, segment),
+        }
+    }
+
+    fn count_in(&mut self, segment: &Segment) {
         self.len += segment.run.len() as u64;
         self.body_bytes += segment.run.body_bytes();
-        let at = self
-            .segments
-            .partition_point(|other| other.first < segment.first);
-        debug_assert!(
-            at == 0 || self.segments[at - 1].end() <= segment.first,
-            "positions are unique"
-        );
-        self.segments.insert(at, segment);
     }
 
     /// Takes up to `count` messages of the first segment.
     pub(super) fn take_front(&mut self, count: usize) -> Option<Segment> {
-        let front = self.segments.front_mut()?;
-        let taken = if count >= front.run.len() {
-            self.segments.pop_front()?
-        } else {
-            front.take_front(count)
+        let taken = match &mut self.lines {
+            Lines::Position(line) => take(line, count)?,
+            Lines::Priority(levels) => levels.take(count)?,
+            Lines::Arrival(returns) if returns.returned.is_empty() => {
+                take(&mut returns.arrived, count)?
+            }
+            Lines::Arrival(returns) => take(&mut returns.returned, count)?,
         };
         self.len -= taken.run.len() as u64;
         self.body_bytes -= taken.run.body_bytes();
@@ -130,6 +184,87 @@ impl Ready {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Segment> + use<> {
         self.len = 0;
         self.body_bytes = 0;
-        std::mem::take(&mut self.segments).into_iter()
+        let lines: Vec<Line> = match &mut self.lines {
+            Lines::Position(line) => vec![std::mem::take(line)],
+            Lines::Priority(levels) => std::mem::take(&mut levels.lines).into_values().collect(),
+            Lines::Arrival(returns) => {
+                let Returns { returned, arrived } = std::mem::take(returns.as_mut());
+                vec![returned, arrived]
+            }
+        };
+        lines.into_iter().flatten()
+    }
+}
+
+impl Levels {
+    /// Cuts the segment where the priority changes and hands each piece to its line.
+    fn each(&mut self, mut segment: Segment, put: fn(&mut Line, Segment)) {
+        while !segment.run.is_empty() {
+            let mut levels = segment.run.iter().map(|message| message.traits().priority);
+            let level = levels.next().unwrap_or_default().min(self.max);
+            let count = 1 + levels
+                .take_while(|other| (*other).min(self.max) == level)
+                .count();
+            let piece = segment.take_front(count);
+            let spare = &mut self.spare;
+            let line = self.lines.entry(Reverse(level));
+            put(line.or_insert_with(|| std::mem::take(spare)), piece);
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Option<Segment> {
+        let mut highest = self.lines.first_entry()?;
+        let taken = take(highest.get_mut(), count)?;
+        if highest.get().is_empty() {
+            self.spare = highest.remove();
+        }
+        Some(taken)
+    }
+}
+
+fn append(line: &mut Line, segment: Segment) {
+    let Some(last) = line.back_mut() else {
+        return line.push_back(segment);
+    };
+    let alike = last.end() == segment.first
+        && last.redelivered == segment.redelivered
+        && last.returns == segment.returns
+        && last.expires_at == segment.expires_at;
+    if !alike {
+        return line.push_back(segment);
+    }
+    let Segment {
+        first,
+        run,
+        redelivered,
+        returns,
+        expires_at,
+    } = segment;
+    if let Err(run) = last.run.try_join(run) {
+        line.push_back(Segment {
+            first,
+            run,
+            redelivered,
+            returns,
+            expires_at,
+        });
+    }
+}
+
+fn insert(line: &mut Line, segment: Segment) {
+    let at = line.partition_point(|other| other.first < segment.first);
+    debug_assert!(
+        at == 0 || line[at - 1].end() <= segment.first,
+        "positions are unique"
+    );
+    line.insert(at, segment);
+}
+
+fn take(line: &mut Line, count: usize) -> Option<Segment> {
+    let front = line.front_mut()?;
+    if count >= front.run.len() {
+        line.pop_front()
+    } else {
+        Some(front.take_front(count))
     }
 }

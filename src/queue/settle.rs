@@ -2,6 +2,7 @@
 
 use crate::model::Delivered;
 use crate::queue::Queue;
+use crate::queue::Reason;
 use crate::queue::ready::Segment;
 use crate::store::Record;
 
@@ -18,23 +19,54 @@ impl Queue {
         self.dispatch(now, records);
     }
 
-    /// The messages go back to where they were, marked as redelivered.
+    /// The messages are to be delivered again, as a client has asked: they go back to where they were, marked as
+    /// redelivered. In a quorum queue they go to the front, or, when it has no delivery limit, to the end, as RabbitMQ 3.13
+    /// has it.
     pub fn requeue(&mut self, ranges: Vec<Delivered>, now: u64, records: &mut Vec<Record>) {
+        let last = self.delivery_limit().is_none();
+        self.give_back(ranges, last, now, records);
+    }
+
+    /// Whoever had the messages is gone: as [`Queue::requeue`], but in a quorum queue they always go to the front.
+    pub fn take_back(&mut self, ranges: Vec<Delivered>, now: u64, records: &mut Vec<Record>) {
+        self.give_back(ranges, false, now, records);
+    }
+
+    fn give_back(
+        &mut self,
+        ranges: Vec<Delivered>,
+        last: bool,
+        now: u64,
+        records: &mut Vec<Record>,
+    ) {
         if self.deleted {
             return;
         }
+        let limit = self.delivery_limit();
+        let counts = limit.is_some() || self.options.is_quorum();
         for range in ranges {
             self.credit(&range);
-            self.ready.insert(Segment {
+            let returns = range.returns.saturating_add(u32::from(counts));
+            if limit.is_some_and(|limit| u64::from(returns) > limit) {
+                self.bury(Reason::DeliveryLimit, range.first, range.run, now, records);
+                continue;
+            }
+            let segment = Segment {
                 first: range.first.0,
                 run: range.run,
                 redelivered: true,
-                returns: range.returns.saturating_add(1),
+                returns,
                 expires_at: range.expires_at,
-            });
+            };
+            self.ready.give_back(segment, last);
         }
         self.dispatch(now, records);
         self.drop_excess(now, records);
+    }
+
+    /// How often a message may come back.
+    fn delivery_limit(&self) -> Option<u64> {
+        self.options.delivery_limit()
     }
 
     pub(super) fn credit(&mut self, range: &Delivered) {

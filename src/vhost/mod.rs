@@ -56,12 +56,25 @@ pub use transaction::Transaction;
 /// Hashes names; not resistant to crafted collisions across processes, seeded at random within one.
 pub(crate) type Hasher = foldhash::fast::RandomState;
 
+/// What queues do whose arguments do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueDefaults {
+    /// How often a message of a quorum queue may come back; `None` is without limit.
+    pub delivery_limit: Option<u64>,
+    /// How long a delivery of a quorum queue may stay without acknowledgement, in milliseconds.
+    pub quorum_consumer_timeout: Option<u64>,
+    /// The same for classic queues.
+    pub classic_consumer_timeout: Option<u64>,
+}
+
 /// What all virtual hosts of a node share.
 pub struct Shared {
     /// Where durable things go.
     pub store: Arc<Store>,
     /// Queues with something to do at some time.
     pub timers: Timers,
+    /// What queues do whose arguments do not say.
+    pub queue_defaults: QueueDefaults,
     /// All queues of the node by id.
     pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
     next_id: AtomicU64,
@@ -70,8 +83,14 @@ pub struct Shared {
 impl Shared {
     /// State for a node whose store holds ids below `next_id`.
     pub fn new(store: Arc<Store>, next_id: u64) -> Self {
+        Self::with_defaults(store, next_id, QueueDefaults::default())
+    }
+
+    /// As [`Shared::new`], with defaults for queues.
+    pub fn with_defaults(store: Arc<Store>, next_id: u64, queue_defaults: QueueDefaults) -> Self {
         Self {
             store,
+            queue_defaults,
             timers: Timers::default(),
             queues: DashMap::default(),
             next_id: AtomicU64::new(next_id.max(1)),

@@ -5,6 +5,7 @@ use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use amq_protocol::types::AMQPValue;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 
@@ -76,6 +77,11 @@ impl QueueHandle {
             shared: Arc::clone(&home.shared),
             armed: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// Only one of its consumers is served at a time; fixed by its declaration.
+    pub fn has_single_active_consumer(&self) -> bool {
+        self.arguments.value("x-single-active-consumer") == Some(&AMQPValue::Boolean(true))
     }
 
     /// Enters the queue. Records that `act` leaves are handed to the store before the lock is released: nobody can

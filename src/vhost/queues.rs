@@ -13,6 +13,7 @@ use crate::queue::Ended;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
+use crate::queue::QueueType;
 use crate::queue::arguments::check_equivalent;
 use crate::store::Record;
 use crate::vhost::Destination;
@@ -50,7 +51,7 @@ impl Vhost {
         let spec = QueueSpec { durable, ..spec };
         if let Some(existing) = self.queue(&spec.name) {
             self.check_equivalent_queue(&existing, &spec, &resource)?;
-            existing.enter(|queue, _| queue.touch(now));
+            existing.enter(|queue, _| queue.declared(now));
             return Ok((existing, Lsn::NONE));
         }
         let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
@@ -92,6 +93,7 @@ impl Vhost {
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             arguments,
+            delivery_limit_default: self.shared.queue_defaults.delivery_limit,
         };
         let state = Queue::new(id, options, next, now);
         Arc::new(QueueHandle::new(
@@ -168,6 +170,9 @@ impl Vhost {
     ) -> Result<(u64, Lsn), AmqpError> {
         let _changes = self.changes.lock();
         let resource = self.queue_resource(&queue.name);
+        if queue.queue_type == QueueType::Quorum {
+            check_unconditional(if_unused, if_empty, &resource)?;
+        }
         let refuse = |why| Err(AmqpError::precondition_failed(format!("{resource} {why}")));
         let (deleted, lsn) = queue.enter(|state, records| {
             let counts = state.counts();
@@ -226,6 +231,18 @@ impl Vhost {
         }
         last
     }
+}
+
+/// Quorum queues are deleted without conditions.
+fn check_unconditional(if_unused: bool, if_empty: bool, resource: &str) -> Result<(), AmqpError> {
+    let flag = match (if_unused, if_empty) {
+        (true, _) => "if-unused",
+        (false, true) => "if-empty",
+        (false, false) => return Ok(()),
+    };
+    Err(AmqpError::not_implemented(format!(
+        "cannot delete {resource}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+    )))
 }
 
 fn locked(resource: &str) -> AmqpError {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use amq_protocol::types::AMQPValue;
+
 use crate::auth::Right;
 use crate::broker::Session;
+use crate::broker::session::settle::Fate;
 use crate::connection::host::Consume;
 use crate::connection::host::Got;
 use crate::model::AmqpError;
@@ -14,6 +17,7 @@ use crate::model::QueueName;
 use crate::model::arguments;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::queue::Consumer;
+use crate::queue::QueueType;
 use crate::vhost::QueueHandle;
 
 impl Session {
@@ -29,14 +33,19 @@ impl Session {
         let vhost = self.vhost()?;
         let queue = vhost.queue_for(&consume.queue, self.id)?;
         let resource = vhost.queue_resource(&consume.queue);
-        check_arguments(&consume, &resource)?;
-        let priority = priority(&consume, &resource)?;
+        check_arguments(&consume, queue.queue_type, &resource)?;
+        let priority = priority(&consume);
         let Some(state) = self.channels.get_mut(&channel) else {
             return Err(AmqpError::new(
                 crate::model::ReplyCode::ChannelError,
                 "expected 'channel.open'",
             ));
         };
+        if queue.queue_type == QueueType::Quorum && state.limit.is_set() {
+            return Err(AmqpError::not_implemented(format!(
+                "{resource} does not support global qos"
+            )));
+        }
         let id = self.broker.new_consumer_id();
         let consumer = Consumer {
             id,
@@ -70,7 +79,7 @@ impl Session {
         let Some(queue) = self.forget_consumer(channel, consumer) else {
             return self.reply_consumer_remove(channel, consumer);
         };
-        let (ended, _) = queue.enter(|state, _| state.cancel(consumer, self.now));
+        let (ended, _) = queue.enter(|state, records| state.cancel(consumer, self.now, records));
         if let (Some(ended), Some(vhost)) = (ended, &self.vhost) {
             vhost.delete_ended(&queue, ended, self.now);
         }
@@ -98,7 +107,7 @@ impl Session {
             self.consumer_remove(channel, consumer);
         }
         self.reply_consumer_end(channel);
-        self.settle_ranges(channel, crate::connection::host::Settle::Requeue, unacked);
+        self.settle_ranges(channel, Fate::Lost, unacked);
         self.channels.remove(&channel);
     }
 
@@ -119,6 +128,13 @@ impl Session {
     ) -> Result<Option<Got>, AmqpError> {
         self.check_queue_right(Right::Read, name)?;
         let queue = self.vhost()?.queue_for(name, self.id)?;
+        if queue.queue_type == QueueType::Quorum && queue.has_single_active_consumer() {
+            return Err(AmqpError::resource_locked(format!(
+                "cannot obtain access to locked {}. basic.get operations are not supported by quorum queues with \
+                 single active consumer",
+                self.vhost()?.queue_resource(name)
+            )));
+        }
         let (got, _) = queue.enter(|state, records| {
             let range = state.get(no_ack, self.now, records)?;
             Some(Got {
@@ -139,32 +155,53 @@ impl Session {
     }
 }
 
-/// Arguments that belong to streams.
-const OF_STREAMS: &[&str] = &[
-    "x-stream-offset",
-    "x-stream-filter",
-    "x-stream-match-unfiltered",
+/// The arguments of consumers, in the order in which RabbitMQ judges them, and whether classic and quorum queues have them.
+const ARGUMENTS: &[(&str, bool, bool)] = &[
+    ("x-priority", true, true),
+    ("x-cancel-on-ha-failover", true, false),
+    ("x-stream-offset", false, false),
 ];
 
-fn check_arguments(consume: &Consume, resource: &str) -> Result<(), AmqpError> {
-    let has = |key: &&&str| consume.arguments.value(key).is_some();
-    match OF_STREAMS.iter().find(has) {
+fn check_arguments(
+    consume: &Consume,
+    queue_type: QueueType,
+    resource: &str,
+) -> Result<(), AmqpError> {
+    let known = |(_, classic, quorum): &(&str, bool, bool)| match queue_type {
+        QueueType::Classic => *classic,
+        QueueType::Quorum => *quorum,
+    };
+    for (key, ..) in ARGUMENTS.iter().filter(|row| known(row)) {
+        let Some(value) = consume.arguments.value(key) else {
+            continue;
+        };
+        let why = match (*key, arguments::integer(value), value) {
+            ("x-priority", None, value) => {
+                format!("\"expected integer, got {}\"", arguments::type_name(value))
+            }
+            ("x-priority", Some(_), _) | (_, _, AMQPValue::Boolean(_)) => continue,
+            (_, _, value) => format!("{{unacceptable_type,{}}}", arguments::type_name(value)),
+        };
+        return Err(AmqpError::precondition_failed(format!(
+            "invalid arg '{key}' for {resource}: {why}"
+        )));
+    }
+    let foreign = |row: &&(&str, bool, bool)| {
+        let (key, ..) = row;
+        !known(row) && consume.arguments.value(key).is_some()
+    };
+    match ARGUMENTS.iter().find(foreign) {
         None => Ok(()),
-        Some(key) => Err(AmqpError::precondition_failed(format!(
-            "invalid arg '{key}' for {resource} of queue type rabbit_classic_queue"
+        Some((key, ..)) => Err(AmqpError::precondition_failed(format!(
+            "invalid arg '{key}' for {resource} of queue type {}",
+            queue_type.module()
         ))),
     }
 }
 
-fn priority(consume: &Consume, resource: &str) -> Result<i32, AmqpError> {
-    let Some(value) = consume.arguments.value("x-priority") else {
-        return Ok(0);
-    };
-    let Some(number) = arguments::integer(value) else {
-        return Err(AmqpError::precondition_failed(format!(
-            "invalid arg 'x-priority' for {resource}: \"expected integer, got {}\"",
-            arguments::type_name(value)
-        )));
-    };
-    Ok(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32)
+/// Read from arguments that were judged.
+fn priority(consume: &Consume) -> i32 {
+    let number = consume.arguments.value("x-priority");
+    let number = number.and_then(arguments::integer).unwrap_or(0);
+    number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }

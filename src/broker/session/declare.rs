@@ -195,7 +195,7 @@ impl Session {
             return declared;
         }
         let queue = self.vhost()?.queue_for(queue, self.id)?;
-        queue.enter(|state, _| state.touch(self.now));
+        queue.enter(|state, _| state.declared(self.now));
         Ok(declared(&queue, Lsn::NONE))
     }
 

@@ -53,6 +53,7 @@ use crate::vhost::Vhost;
 use exclusive::Exclusive;
 use publish::RouteCache;
 use reply::ReplyConsumer;
+use settle::Fate;
 
 struct Channel {
     limit: Arc<ChannelLimit>,
@@ -372,6 +373,6 @@ impl Host for Session {
     }
 
     fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>) {
-        self.settle_ranges(channel, settle, ranges);
+        self.settle_ranges(channel, Fate::Settled(settle), ranges);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::auth::Right;
 use crate::broker::Session;
 use crate::broker::session::judge::Judged;
+use crate::broker::session::settle::Fate;
 use crate::broker::session::settle::by_queue;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
@@ -175,7 +176,7 @@ impl Session {
         self.publishes |= commit > Lsn::NONE && !results.is_empty();
         // A requeue writes nothing, so it need not be part of the batch.
         for ranges in requeues {
-            self.settle_ranges(channel, Settle::Requeue, ranges);
+            self.settle_ranges(channel, Fate::Settled(Settle::Requeue), ranges);
         }
         self.give_back(channel, returned);
         match results.last_mut() {

@@ -5,37 +5,42 @@ use crate::connection::host::Settle;
 use crate::model::ChannelId;
 use crate::model::Delivered;
 
+/// What becomes of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// What the client has said.
+    Settled(Settle),
+    /// Their channel is gone, or never got them: they go back to the queue.
+    Lost,
+}
+
 impl Session {
-    pub(super) fn settle_ranges(
-        &mut self,
-        channel: ChannelId,
-        settle: Settle,
-        ranges: Vec<Delivered>,
-    ) {
+    pub(super) fn settle_ranges(&mut self, channel: ChannelId, fate: Fate, ranges: Vec<Delivered>) {
         let returned = self.limited(channel, &ranges);
         for ranges in by_queue(ranges) {
-            self.settle_in_queue(settle, ranges);
+            self.settle_in_queue(fate, ranges);
         }
         self.give_back(channel, returned);
     }
 
     /// All `ranges` are of one queue.
-    fn settle_in_queue(&mut self, settle: Settle, ranges: Vec<Delivered>) {
+    fn settle_in_queue(&mut self, fate: Fate, ranges: Vec<Delivered>) {
         // A queue that was deleted meanwhile has nothing to settle.
         let Some(queue) = self.queue_by_id(ranges[0].queue) else {
             return;
         };
         let now = self.now;
-        queue.enter(|state, records| match settle {
-            Settle::Ack => state.settle(&ranges, now, records),
-            Settle::Reject => state.reject(ranges, now, records),
-            Settle::Requeue => state.requeue(ranges, now, records),
+        queue.enter(|state, records| match fate {
+            Fate::Settled(Settle::Ack) => state.settle(&ranges, now, records),
+            Fate::Settled(Settle::Reject) => state.reject(ranges, now, records),
+            Fate::Settled(Settle::Requeue) => state.requeue(ranges, now, records),
+            Fate::Lost => state.take_back(ranges, now, records),
         });
     }
 
     /// Returns a delivery that never reached a channel.
     pub(super) fn requeue_range(&mut self, range: Delivered) {
-        self.settle_in_queue(Settle::Requeue, vec![range]);
+        self.settle_in_queue(Fate::Lost, vec![range]);
     }
 
     /// How many messages count against the channel's shared limit: those of its consumers, not of `basic.get`, and not

@@ -5,7 +5,19 @@ use crate::connection::turn::Shared;
 use crate::model::Delivered;
 use crate::model::Delivery;
 use crate::model::DeliveryTag;
+use crate::model::MessageRef;
+use crate::model::Run;
+use crate::model::RunBuilder;
 use crate::protocol::encode;
+use crate::protocol::properties;
+
+/// The message as the client sees it after it came back so often to a queue that counts.
+pub(super) fn counted(message: MessageRef<'_>, returns: u32) -> Run {
+    let header = properties::with_delivery_count(message.header(), returns);
+    let mut builder = RunBuilder::default();
+    builder.push(message.route(), &header, message.body(), message.traits());
+    builder.finish()
+}
 
 impl Channel {
     /// Writes `delivery`; gives its messages back when the client no longer has the consumer.
@@ -27,18 +39,19 @@ impl Channel {
         let first = self.next_tag;
         // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
         let step = u64::from(self.reply_consumer != Some(consumer));
-        for message in range.run.iter() {
+        let (id, redelivered) = (self.id, range.redelivered);
+        let mut write = |message: MessageRef<'_>| {
             let delivery_tag = DeliveryTag(self.next_tag);
-            encode::deliver(
-                out,
-                self.id,
-                tag,
-                delivery_tag,
-                range.redelivered,
-                message,
-                shared.frame_max,
-            );
+            let frame_max = shared.frame_max;
+            encode::deliver(out, id, tag, delivery_tag, redelivered, message, frame_max);
             self.next_tag += step;
+        };
+        if range.returns == 0 {
+            range.run.iter().for_each(write);
+        } else {
+            for message in range.run.iter() {
+                write(counted(message, range.returns).first());
+            }
         }
         if !no_ack {
             self.unacked.push(DeliveryTag(first), range);

@@ -5,6 +5,7 @@ use amq_protocol::protocol::basic;
 
 use crate::connection::channel::Channel;
 use crate::connection::channel::declare::count;
+use crate::connection::channel::deliver::counted;
 use crate::connection::turn::ChannelTurn;
 use crate::model::AmqpError;
 use crate::protocol::encode;
@@ -23,13 +24,15 @@ impl Channel {
         };
         // No-ack deliveries use tags up as well.
         let tag = self.allot_tags(1);
+        let returns = got.range.returns;
+        let run = (returns > 0).then(|| counted(got.range.run.first(), returns));
         encode::get_ok(
             turn.out,
             self.id,
             tag,
             got.range.redelivered,
             count(got.message_count),
-            got.range.run.first(),
+            run.as_ref().unwrap_or(&got.range.run).first(),
             turn.shared.frame_max,
         );
         if !get.no_ack {

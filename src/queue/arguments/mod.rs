@@ -118,6 +118,14 @@ pub struct QueueArguments {
     pub dead_letter: Option<DeadLetter>,
     /// `x-max-length`, `x-max-length-bytes`, `x-overflow`.
     pub limits: Limits,
+    /// `x-max-priority`, above 0.
+    pub max_priority: Option<u8>,
+    /// `x-single-active-consumer`.
+    pub single_active_consumer: bool,
+    /// `x-delivery-limit`; a negative one is no limit.
+    pub delivery_limit: Option<i64>,
+    /// `x-consumer-timeout`, milliseconds; [`u64::MAX`] is never.
+    pub consumer_timeout: Option<u64>,
 }
 
 impl QueueArguments {
@@ -125,15 +133,6 @@ impl QueueArguments {
     pub fn parse(arguments: &Arguments, resource: &str) -> Result<Self, AmqpError> {
         let queue_type = QueueType::of(arguments, resource)?;
         table::judge(queue_type, arguments, resource)?;
-        for key in ["x-max-priority", "x-single-active-consumer"] {
-            let value = arguments.value(key);
-            if value.is_some_and(|value| *value != AMQPValue::Boolean(false)) {
-                return Err(unsupported(key, resource));
-            }
-        }
-        if queue_type == QueueType::Quorum {
-            return Err(unsupported("x-queue-type", resource));
-        }
         Ok(Self::read(queue_type, arguments))
     }
 
@@ -153,18 +152,27 @@ impl QueueArguments {
             limits: Limits {
                 length: number("x-max-length"),
                 body_bytes: number("x-max-length-bytes"),
-                overflow: overflow(arguments).unwrap_or_default(),
+                overflow: overflow(queue_type, arguments).unwrap_or_default(),
             },
+            max_priority: number("x-max-priority")
+                .and_then(|max| u8::try_from(max).ok())
+                .filter(|max| *max > 0),
+            single_active_consumer: arguments.value("x-single-active-consumer")
+                == Some(&AMQPValue::Boolean(true)),
+            delivery_limit: arguments.value("x-delivery-limit").map(delivery_limit),
+            consumer_timeout: arguments.value("x-consumer-timeout").map(timeout),
         }
     }
 }
 
-fn unsupported(key: &str, resource: &str) -> AmqpError {
-    table::invalid(
-        key,
-        resource,
-        "\"not supported by this version of Leveret\"",
-    )
+/// What is no number is above every count to Erlang, and so no limit.
+fn delivery_limit(value: &AMQPValue) -> i64 {
+    arguments::integer(value).unwrap_or(-1)
+}
+
+/// RabbitMQ does not judge it; what is no number never passes.
+fn timeout(value: &AMQPValue) -> u64 {
+    arguments::integer(value).map_or(u64::MAX, |timeout| timeout.max(0).unsigned_abs())
 }
 
 /// Read from arguments that were judged.
@@ -176,10 +184,12 @@ fn dead_letter(arguments: &Arguments) -> Option<DeadLetter> {
     })
 }
 
-fn overflow(arguments: &Arguments) -> Option<Overflow> {
+fn overflow(queue_type: QueueType, arguments: &Arguments) -> Option<Overflow> {
     match arguments.value("x-overflow").and_then(arguments::text)? {
         "drop-head" => Some(Overflow::DropHead),
         "reject-publish" => Some(Overflow::RejectPublish),
+        // RabbitMQ logs that quorum queues do not have it, and goes on with their default.
+        "reject-publish-dlx" if queue_type == QueueType::Quorum => None,
         "reject-publish-dlx" => Some(Overflow::RejectPublishDeadLetter),
         _ => None,
     }

@@ -7,8 +7,22 @@ use super::Sample;
 use super::model::ModelConsumer;
 use super::property::CHANNELS;
 use super::property::ROOMS;
+use crate::model::ExchangeName;
+use crate::queue::DeadLetter;
+use crate::queue::Limits;
+use crate::queue::Overflow;
 use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
+use crate::queue::QueueType;
+
+/// What becomes of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Acked,
+    Rejected,
+    Requeued,
+    Lost,
+}
 
 #[derive(Debug, Clone)]
 pub(super) enum Command {
@@ -19,8 +33,10 @@ pub(super) enum Command {
     /// Pieces of outstanding ranges: which one, from where, how many.
     Settle {
         pieces: Vec<(Index, Index, usize)>,
-        requeue: bool,
+        how: How,
     },
+    /// The dead are carried away.
+    TakeDead,
     Get {
         no_ack: bool,
     },
@@ -49,11 +65,15 @@ fn sample() -> impl Strategy<Value = Sample> {
         1 => Just(Some(3)),
         1 => Just(Some(20)),
     ];
-    (0..40usize, any::<bool>(), ttl).prop_map(|(padding, persistent, expiration)| Sample {
-        body: vec![b'.'; padding],
-        persistent,
-        expiration,
-    })
+    let priority = prop::option::of(0..5u8);
+    (0..40usize, any::<bool>(), ttl, priority).prop_map(
+        |(padding, persistent, expiration, priority)| Sample {
+            body: vec![b'.'; padding],
+            persistent,
+            expiration,
+            priority,
+        },
+    )
 }
 
 fn consumer() -> impl Strategy<Value = ModelConsumer> {
@@ -81,12 +101,19 @@ fn consumer() -> impl Strategy<Value = ModelConsumer> {
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let index = any::<Index>;
     let piece = (index(), index(), 1..4usize);
+    let how = prop_oneof![
+        3 => Just(How::Acked),
+        1 => Just(How::Rejected),
+        3 => Just(How::Requeued),
+        2 => Just(How::Lost),
+    ];
     prop_oneof![
         10 => prop::collection::vec(sample(), 1..6).prop_map(Command::Enqueue),
         6 => consumer().prop_map(Command::Consume),
         2 => index().prop_map(Command::Cancel),
-        9 => (prop::collection::vec(piece, 1..4), any::<bool>())
-            .prop_map(|(pieces, requeue)| Command::Settle { pieces, requeue }),
+        10 => (prop::collection::vec(piece, 1..4), how)
+            .prop_map(|(pieces, how)| Command::Settle { pieces, how }),
+        2 => Just(Command::TakeDead),
         2 => any::<bool>().prop_map(|no_ack| Command::Get { no_ack }),
         1 => Just(Command::Purge),
         3 => (1..8u64).prop_map(Command::Wait),
@@ -101,18 +128,62 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-pub(super) fn options() -> impl Strategy<Value = QueueOptions> {
+fn limits() -> impl Strategy<Value = Limits> {
+    let length = prop_oneof![3 => Just(None), 1 => (0..5u64).prop_map(Some)];
+    let body_bytes = prop_oneof![3 => Just(None), 1 => (0..120u64).prop_map(Some)];
+    let overflow = prop_oneof![
+        2 => Just(Overflow::DropHead),
+        1 => Just(Overflow::RejectPublish),
+        1 => Just(Overflow::RejectPublishDeadLetter),
+    ];
+    (length, body_bytes, overflow).prop_map(|(length, body_bytes, overflow)| Limits {
+        length,
+        body_bytes,
+        overflow,
+    })
+}
+
+fn arguments() -> impl Strategy<Value = QueueArguments> {
     let ttl = prop_oneof![4 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(6))];
     let expires = prop_oneof![2 => Just(None), 1 => Just(Some(10))];
-    (any::<bool>(), any::<bool>(), ttl, expires).prop_map(
-        |(durable, auto_delete, message_ttl, expires)| QueueOptions {
-            durable,
-            auto_delete,
-            arguments: QueueArguments {
+    let queue_type = prop_oneof![2 => Just(QueueType::Classic), 1 => Just(QueueType::Quorum)];
+    let max_priority = prop_oneof![1 => Just(None), 1 => (1..4u8).prop_map(Some)];
+    let delivery_limit = prop_oneof![2 => Just(None), 1 => (-1..3i64).prop_map(Some)];
+    let others = (
+        queue_type,
+        max_priority,
+        prop::bool::weighted(0.3),
+        delivery_limit,
+    );
+    (ttl, expires, limits(), any::<bool>(), others).prop_map(
+        |(message_ttl, expires, limits, dead_letter, others)| {
+            let (queue_type, max_priority, single_active_consumer, delivery_limit) = others;
+            QueueArguments {
+                queue_type,
                 message_ttl,
                 expires,
-                ..QueueArguments::default()
-            },
+                dead_letter: dead_letter.then(|| DeadLetter {
+                    exchange: ExchangeName::known("dlx"),
+                    routing_key: None,
+                }),
+                limits,
+                // Quorum queues have none.
+                max_priority: max_priority.filter(|_| queue_type == QueueType::Classic),
+                single_active_consumer,
+                delivery_limit,
+                consumer_timeout: None,
+            }
         },
     )
+}
+
+pub(super) fn options() -> impl Strategy<Value = QueueOptions> {
+    (any::<bool>(), any::<bool>(), arguments()).prop_map(|(durable, auto_delete, arguments)| {
+        QueueOptions {
+            durable: durable || arguments.queue_type == QueueType::Quorum,
+            auto_delete,
+            arguments,
+            delivery_limit_default: None,
+        }
+    })
 }

@@ -27,16 +27,23 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
     let receiver = Receiver::new();
     consume(&mut queue, receiver.consumer(1));
     consume(&mut queue, receiver.consumer(2));
-    assert_eq!(queue.cancel(ConsumerId(1), START), None);
-    assert_eq!(queue.cancel(ConsumerId(1), START), None, "gone already");
-    assert_eq!(queue.cancel(ConsumerId(2), START), Some(Ended::Unused));
+    assert_eq!(queue.cancel(ConsumerId(1), START, &mut Vec::new()), None);
+    assert_eq!(
+        queue.cancel(ConsumerId(1), START, &mut Vec::new()),
+        None,
+        "gone already"
+    );
+    assert_eq!(
+        queue.cancel(ConsumerId(2), START, &mut Vec::new()),
+        Some(Ended::Unused)
+    );
 }
 
 #[test]
 fn an_auto_delete_queue_without_any_consumer_yet_stays() {
     let mut queue = auto_delete_queue();
     enqueue(&mut queue, &["a"], START);
-    assert_eq!(queue.cancel(ConsumerId(1), START), None);
+    assert_eq!(queue.cancel(ConsumerId(1), START, &mut Vec::new()), None);
     assert!(
         transient(|records| queue.get(true, START, records)).is_some(),
         "not a consumer"
@@ -51,7 +58,7 @@ fn an_auto_delete_queue_without_any_consumer_yet_stays() {
 fn other_queues_stay_without_consumers() {
     let mut queue = transient_queue();
     consume(&mut queue, Receiver::new().consumer(1));
-    assert_eq!(queue.cancel(ConsumerId(1), START), None);
+    assert_eq!(queue.cancel(ConsumerId(1), START, &mut Vec::new()), None);
 }
 
 #[test]
@@ -71,7 +78,7 @@ fn an_exclusive_consumer_is_alone() {
         Err(InExclusiveUse)
     );
     assert_eq!(try_consume(&mut queue, exclusive(3)), Err(InExclusiveUse));
-    queue.cancel(ConsumerId(1), START);
+    queue.cancel(ConsumerId(1), START, &mut Vec::new());
     assert_eq!(try_consume(&mut queue, receiver.consumer(4)), Ok(()));
     assert_eq!(try_consume(&mut queue, exclusive(5)), Err(InExclusiveUse));
     assert_eq!(
@@ -122,7 +129,7 @@ fn declare_get_and_consume_renew_a_queues_expiry() {
             None,
             "in use"
         );
-        queue.cancel(ConsumerId(1), now);
+        queue.cancel(ConsumerId(1), now, &mut Vec::new());
     });
 }
 
@@ -203,7 +210,7 @@ fn deleting_tells_each_consumer_and_forgets_what_they_hold() {
         .expect("alone");
     queue.enqueue(run("held"), START, &mut records);
     let held = receiver.deliveries().remove(0).range;
-    queue.cancel(ConsumerId(1), START);
+    queue.cancel(ConsumerId(1), START, &mut Vec::new());
     queue.enqueue(run("ready"), START, &mut records);
     let limited = Consumer {
         prefetch: 1,

@@ -5,8 +5,11 @@ mod expiry;
 mod lifetime;
 mod limits;
 mod model;
+mod priorities;
 mod property;
+mod quorum;
 mod room;
+mod single_active;
 mod stored;
 mod turns;
 
@@ -45,6 +48,7 @@ struct Sample {
     body: Vec<u8>,
     persistent: bool,
     expiration: Option<u64>,
+    priority: Option<u8>,
 }
 
 impl Sample {
@@ -69,6 +73,13 @@ impl Sample {
         }
     }
 
+    fn of_priority(self, priority: u8) -> Self {
+        Self {
+            priority: Some(priority),
+            ..self
+        }
+    }
+
     fn header(&self) -> Vec<u8> {
         let mut properties = AMQPProperties::default();
         if self.persistent {
@@ -76,6 +87,9 @@ impl Sample {
         }
         if let Some(ttl) = self.expiration {
             properties = properties.with_expiration(ttl.to_string().into());
+        }
+        if let Some(priority) = self.priority {
+            properties = properties.with_priority(priority);
         }
         properties::encode(&properties)
     }

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
+use super::commands::How;
 use crate::queue::Ended;
+use crate::queue::Overflow;
 use crate::queue::QueueOptions;
+use crate::queue::QueueType;
+use crate::queue::Reason;
 
 /// A message as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +19,25 @@ pub(super) struct Message {
     pub(super) held_bytes: usize,
     pub(super) persistent: bool,
     pub(super) expires_at: Option<u64>,
+    pub(super) priority: u8,
     pub(super) redelivered: bool,
     pub(super) returns: u32,
+}
+
+/// A message that is ready: its line, its place there, its position.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    rank: (u8, u64),
+    position: u64,
+    pub(super) message: Message,
+}
+
+/// A message that died: why, where it was if it ever was in the queue, which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelDead {
+    pub(super) reason: Reason,
+    pub(super) position: Option<u64>,
+    pub(super) id: u32,
 }
 
 /// A message on its way to a consumer, or the answer to a get.
@@ -67,11 +88,17 @@ impl ModelConnection {
 pub(super) struct Model {
     pub(super) options: QueueOptions,
     pub(super) next: u64,
-    pub(super) ready: VecDeque<(u64, Message)>,
+    /// In the order in which they are served.
+    pub(super) ready: VecDeque<Waiting>,
+    /// Counts what joins a line that is served by arrival.
+    arrivals: u64,
+    pub(super) dead: Vec<ModelDead>,
     pub(super) unacked: BTreeMap<u64, (Option<u64>, Message)>,
     pub(super) consumers: Vec<ModelConsumer>,
     /// Who is next, of all priorities; who was found unable to take is not here.
     turns: VecDeque<u64>,
+    /// The single active consumer.
+    active: Option<u64>,
     pub(super) channels: Vec<ModelChannel>,
     pub(super) connections: Vec<ModelConnection>,
     /// What the store must hold.
@@ -92,9 +119,12 @@ impl Model {
             options,
             next: 1,
             ready: VecDeque::new(),
+            arrivals: 0,
+            dead: Vec::new(),
             unacked: BTreeMap::new(),
             consumers: Vec::new(),
             turns: VecDeque::new(),
+            active: None,
             channels,
             connections,
             stored: BTreeSet::new(),
@@ -107,27 +137,139 @@ impl Model {
     pub(super) fn ready_bytes(&self) -> u64 {
         self.ready
             .iter()
-            .map(|(_, message)| message.body_bytes)
+            .map(|waiting| waiting.message.body_bytes)
             .sum()
     }
 
-    /// `messages` come with their own TTL in `expires_at`.
-    pub(super) fn enqueue(&mut self, messages: Vec<Message>, now: u64) {
-        for message in messages {
-            let ttls = [message.expires_at, self.options.arguments.message_ttl];
-            let ttl = ttls.into_iter().flatten().min();
-            let position = self.next;
-            self.next += 1;
-            if self.options.durable && message.persistent {
-                self.stored.insert(position);
-            }
-            let message = Message {
-                expires_at: ttl.map(|ttl| now + ttl),
-                ..message
-            };
-            self.ready.push_back((position, message));
+    fn is_quorum(&self) -> bool {
+        self.options.arguments.queue_type == QueueType::Quorum
+    }
+
+    /// `messages` come with their own TTL in `expires_at`. Answers the indexes of those that were refused.
+    pub(super) fn enqueue(&mut self, messages: Vec<Message>, now: u64) -> Vec<usize> {
+        let limits = self.options.arguments.limits;
+        if limits.overflow != Overflow::DropHead
+            && (limits.length.is_some() || limits.body_bytes.is_some())
+        {
+            return self.enqueue_fitting(messages, now);
         }
-        self.dispatch_fresh(now);
+        // With priorities a consumer that is ready takes what comes first, whatever comes after it.
+        let alike = |left: &Message, right: &Message| {
+            self.options.arguments.max_priority.is_none() || left.priority == right.priority
+        };
+        let stretches: Vec<Vec<Message>> =
+            messages.chunk_by(alike).map(<[Message]>::to_vec).collect();
+        for stretch in stretches {
+            for message in stretch {
+                self.push(message, now);
+            }
+            self.dispatch_fresh(now);
+            self.drop_excess();
+        }
+        Vec::new()
+    }
+
+    fn enqueue_fitting(&mut self, messages: Vec<Message>, now: u64) -> Vec<usize> {
+        let mut refused = Vec::new();
+        self.expire(now);
+        for (index, message) in messages.into_iter().enumerate() {
+            let limits = self.options.arguments.limits;
+            let length = self.ready.len() as u64 + 1;
+            let bytes = self.ready_bytes() + message.body_bytes;
+            let fits = limits.length.is_none_or(|max| length <= max)
+                && limits.body_bytes.is_none_or(|max| bytes <= max);
+            if fits {
+                self.push(message, now);
+                self.dispatch_fresh(now);
+                continue;
+            }
+            refused.push(index);
+            if limits.overflow == Overflow::RejectPublishDeadLetter
+                && self.options.arguments.dead_letter.is_some()
+            {
+                self.dead.push(ModelDead {
+                    reason: Reason::MaxLength,
+                    position: None,
+                    id: message.id,
+                });
+            }
+        }
+        refused
+    }
+
+    fn push(&mut self, message: Message, now: u64) {
+        let ttls = [message.expires_at, self.options.arguments.message_ttl];
+        let ttl = ttls.into_iter().flatten().min();
+        let position = self.next;
+        self.next += 1;
+        if self.options.durable && (message.persistent || self.is_quorum()) {
+            self.stored.insert(position);
+        }
+        let message = Message {
+            expires_at: ttl.map(|ttl| now + ttl),
+            ..message
+        };
+        let line = 1;
+        self.join(line, position, message);
+    }
+
+    /// Into its line; `line` is for those served by arrival.
+    fn join(&mut self, line: u8, position: u64, message: Message) {
+        self.arrivals += 1;
+        let rank = match self.options.arguments.max_priority {
+            _ if self.is_quorum() => (line, self.arrivals),
+            Some(max) => (u8::MAX - message.priority.min(max), position),
+            None => (0, position),
+        };
+        let at = self.ready.partition_point(|other| other.rank < rank);
+        let waiting = Waiting {
+            rank,
+            position,
+            message,
+        };
+        self.ready.insert(at, waiting);
+    }
+
+    fn bury(&mut self, reason: Reason, position: u64, message: &Message) {
+        if self.options.arguments.dead_letter.is_none() {
+            self.stored.remove(&position);
+            return;
+        }
+        self.dead.push(ModelDead {
+            reason,
+            position: Some(position),
+            id: message.id,
+        });
+    }
+
+    fn drop_excess(&mut self) {
+        let limits = self.options.arguments.limits;
+        if limits.overflow != Overflow::DropHead || self.held {
+            return;
+        }
+        let above = |limit: Option<u64>, value: u64| limit.is_some_and(|max| value > max);
+        while above(limits.length, self.ready.len() as u64)
+            || above(limits.body_bytes, self.ready_bytes())
+        {
+            let Some(dropped) = self.ready.pop_front() else {
+                return;
+            };
+            self.bury(Reason::MaxLength, dropped.position, &dropped.message);
+        }
+    }
+
+    /// The dead are carried away; nothing while the queue is held.
+    pub(super) fn take_dead(&mut self) -> Vec<ModelDead> {
+        if self.held {
+            return Vec::new();
+        }
+        let dead = std::mem::take(&mut self.dead);
+        for dead in &dead {
+            if let Some(position) = dead.position {
+                self.stored.remove(&position);
+            }
+        }
+        dead
     }
 
     /// As if each message had come alone: a TTL of 0 is enough for a consumer that is ready.
@@ -139,24 +281,59 @@ impl Model {
     pub(super) fn release(&mut self, now: u64) {
         self.held = false;
         self.dispatch_fresh(now);
+        self.drop_excess();
     }
 
     pub(super) fn consume(&mut self, consumer: ModelConsumer, now: u64) -> bool {
         let alone = self.consumers.is_empty();
-        if self.consumers.iter().any(|other| other.exclusive) || (consumer.exclusive && !alone) {
+        let single = self.options.arguments.single_active_consumer;
+        let in_use = self.consumers.iter().any(|other| other.exclusive);
+        let refused = match self.options.arguments.queue_type {
+            QueueType::Quorum => false,
+            QueueType::Classic if single => consumer.exclusive,
+            QueueType::Classic => in_use || (consumer.exclusive && !alone),
+        };
+        if refused {
             return false;
         }
         self.used_at = now;
-        self.turns.push_back(consumer.id);
+        if !single {
+            self.turns.push_back(consumer.id);
+        }
         self.consumers.push(consumer);
+        self.activate();
         self.dispatch(now);
         true
+    }
+
+    /// Somebody becomes the single active consumer where nobody is.
+    fn activate(&mut self) {
+        if !self.options.arguments.single_active_consumer || self.active.is_some() {
+            return;
+        }
+        let quorum = self.is_quorum();
+        let next = self.consumers.iter().min_by_key(|consumer| {
+            let priority = if quorum { 0 } else { -consumer.priority };
+            (priority, consumer.id)
+        });
+        self.active = next.map(|consumer| consumer.id);
+        self.turns.extend(self.active);
+    }
+
+    /// Whether the consumer has to wait for another to go.
+    pub(super) fn waits(&self, id: u64) -> bool {
+        self.options.arguments.single_active_consumer && self.active != Some(id)
     }
 
     pub(super) fn cancel(&mut self, id: u64, now: u64) -> Option<Ended> {
         self.consumers.retain(|consumer| consumer.id != id);
         self.turns.retain(|other| *other != id);
         self.used_at = now;
+        if self.active == Some(id) {
+            self.active = None;
+            self.activate();
+        }
+        self.dispatch(now);
         let last = self.consumers.is_empty();
         (last && self.options.auto_delete).then_some(Ended::Unused)
     }
@@ -164,7 +341,9 @@ impl Model {
     pub(super) fn get(&mut self, no_ack: bool, now: u64) -> Option<Sent> {
         self.used_at = now;
         self.expire(now);
-        let (position, message) = self.ready.pop_front()?;
+        let Waiting {
+            position, message, ..
+        } = self.ready.pop_front()?;
         if no_ack {
             self.stored.remove(&position);
         } else {
@@ -181,8 +360,8 @@ impl Model {
     pub(super) fn purge(&mut self, now: u64) -> u64 {
         self.expire(now);
         let count = self.ready.len() as u64;
-        for (position, _) in self.ready.drain(..) {
-            self.stored.remove(&position);
+        for waiting in self.ready.drain(..) {
+            self.stored.remove(&waiting.position);
         }
         count
     }
@@ -208,7 +387,7 @@ impl Model {
         let head = self
             .ready
             .front()
-            .and_then(|(_, message)| message.expires_at);
+            .and_then(|waiting| waiting.message.expires_at);
         let expires = self.options.arguments.expires;
         let whole = expires.filter(|_| self.consumers.is_empty());
         let deadlines = [head, whole.map(|expires| self.used_at + expires)];
@@ -216,7 +395,7 @@ impl Model {
         first.filter(|_| !self.deleted)
     }
 
-    pub(super) fn settle(&mut self, positions: &[u64], requeue: bool, now: u64) {
+    pub(super) fn settle(&mut self, positions: &[u64], how: How, now: u64) {
         if self.deleted {
             return;
         }
@@ -224,22 +403,38 @@ impl Model {
             let Some((consumer, message)) = self.unacked.remove(position) else {
                 panic!("{position} was not out");
             };
-            if requeue {
-                let at = self.ready.partition_point(|(other, _)| other < position);
-                let message = Message {
-                    redelivered: true,
-                    returns: message.returns + 1,
-                    ..message
-                };
-                self.ready.insert(at, (*position, message));
-            } else {
-                self.stored.remove(position);
+            match how {
+                How::Acked => {
+                    self.stored.remove(position);
+                }
+                How::Rejected => self.bury(Reason::Rejected, *position, &message),
+                How::Requeued | How::Lost => self.give_back(*position, message, how),
             }
             if let Some(id) = consumer {
                 self.credit(id);
             }
         }
         self.dispatch(now);
+        if matches!(how, How::Requeued | How::Lost) {
+            self.drop_excess();
+        }
+    }
+
+    fn give_back(&mut self, position: u64, message: Message, how: How) {
+        let limit = self.options.arguments.delivery_limit;
+        let limit = limit.filter(|limit| *limit >= 0);
+        let counts = limit.is_some() || self.is_quorum();
+        let returns = message.returns + u32::from(counts);
+        if limit.is_some_and(|limit| i64::from(returns) > limit) {
+            return self.bury(Reason::DeliveryLimit, position, &message);
+        }
+        let message = Message {
+            redelivered: true,
+            returns,
+            ..message
+        };
+        let line = u8::from(how == How::Requeued && limit.is_none());
+        self.join(line, position, message);
     }
 
     fn credit(&mut self, id: u64) {
@@ -249,7 +444,7 @@ impl Model {
         consumer.unacked -= 1;
         let able =
             consumer.no_ack || consumer.prefetch == 0 || consumer.unacked < consumer.prefetch;
-        if able && !self.turns.contains(&id) {
+        if able && !self.waits(id) && !self.turns.contains(&id) {
             self.turns.push_back(id);
         }
     }
@@ -258,6 +453,7 @@ impl Model {
         let channels = &self.channels;
         let blocked = self.consumers.iter().filter(|consumer| {
             channels[consumer.channel].connection == connection
+                && !self.waits(consumer.id)
                 && !self.turns.contains(&consumer.id)
         });
         let mut blocked: Vec<_> = blocked.map(|consumer| consumer.id).collect();
@@ -267,19 +463,21 @@ impl Model {
     }
 
     fn expire(&mut self, now: u64) {
-        while let Some((position, message)) = self.ready.front() {
-            if message.expires_at.is_none_or(|expires_at| expires_at > now) {
+        while let Some(front) = self.ready.front() {
+            let expires_at = front.message.expires_at;
+            if expires_at.is_none_or(|expires_at| expires_at > now) {
                 return;
             }
-            self.stored.remove(position);
-            self.ready.pop_front();
+            if let Some(dead) = self.ready.pop_front() {
+                self.bury(Reason::Expired, dead.position, &dead.message);
+            }
         }
     }
 
     fn dispatch(&mut self, now: u64) {
         while !self.held {
             self.expire(now);
-            let Some((_, head)) = self.ready.front() else {
+            let Some(held_bytes) = self.ready.front().map(|head| head.message.held_bytes) else {
                 return;
             };
             let Some((turn, index)) = self.whose_turn() else {
@@ -301,9 +499,12 @@ impl Model {
                 channel.waited_for = true;
                 continue;
             }
-            connection.held_bytes += head.held_bytes;
+            connection.held_bytes += held_bytes;
             self.turns.push_back(consumer.id);
-            let Some((position, message)) = self.ready.pop_front() else {
+            let Some(Waiting {
+                position, message, ..
+            }) = self.ready.pop_front()
+            else {
                 return;
             };
             connection.sent.push(Sent {

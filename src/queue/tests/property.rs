@@ -13,6 +13,7 @@ use super::Receiver;
 use super::START;
 use super::Sample;
 use super::commands::Command;
+use super::commands::How;
 use super::commands::command;
 use super::commands::options;
 use super::model::Message;
@@ -20,6 +21,7 @@ use super::model::Model;
 use super::model::ModelChannel;
 use super::model::ModelConnection;
 use super::model::ModelConsumer;
+use super::model::ModelDead;
 use super::model::Sent;
 use super::queue_with;
 use super::run_of;
@@ -73,7 +75,12 @@ impl World {
         });
         Self {
             queue: queue_with(options.clone()),
-            model: Model::new(options, channels.collect(), connections.collect(), START),
+            model: Model::new(
+                options.clone(),
+                channels.collect(),
+                connections.collect(),
+                START,
+            ),
             now: START,
             receivers: ROOMS
                 .iter()
@@ -85,7 +92,7 @@ impl World {
             unsent: vec![VecDeque::new(); ROOMS.len()],
             owed: vec![0; CHANNELS.len()],
             records: Vec::new(),
-            stored: Stored::default(),
+            stored: Stored::of(options.arguments.queue_type),
             next_id: 0,
         }
     }
@@ -104,6 +111,7 @@ impl World {
             | Command::Drain { .. }
             | Command::Limit { .. }
             | Command::Touch
+            | Command::TakeDead
             | Command::Hold
             | Command::Delete => !self.model.held && !self.model.deleted,
         };
@@ -117,7 +125,7 @@ impl World {
     fn act(&mut self, command: Command) -> Outcome {
         let now = self.now;
         match command {
-            Command::Enqueue(samples) => self.enqueue(samples),
+            Command::Enqueue(samples) => self.enqueue(samples)?,
             Command::Consume(spec) => {
                 let id = self.channel_of.len() as u64;
                 self.channel_of.push(spec.channel);
@@ -132,8 +140,9 @@ impl World {
                 prop_assert_eq!(added.is_ok(), self.model.consume(model, now));
             }
             Command::Cancel(index) => self.cancel(index)?,
-            Command::Settle { pieces, requeue } => {
-                self.settle(pieces, requeue);
+            Command::TakeDead => self.take_dead()?,
+            Command::Settle { pieces, how } => {
+                self.settle(pieces, how);
                 if !self.model.held {
                     self.give_back()?;
                 }
@@ -172,7 +181,7 @@ impl World {
         Ok(())
     }
 
-    fn enqueue(&mut self, samples: Vec<Sample>) {
+    fn enqueue(&mut self, samples: Vec<Sample>) -> Outcome {
         let mut messages = Vec::new();
         let mut numbered = Vec::new();
         for sample in samples {
@@ -187,14 +196,36 @@ impl World {
                 held_bytes: run.held_bytes(),
                 persistent: sample.persistent,
                 expires_at: sample.expiration,
+                priority: sample.priority.unwrap_or(0),
                 redelivered: false,
                 returns: 0,
             });
             numbered.push(sample);
         }
-        self.queue
+        let refused = self
+            .queue
             .enqueue(run_of(&numbered), self.now, &mut self.records);
-        self.model.enqueue(messages, self.now);
+        let refused: Vec<_> = refused.into_iter().flatten().collect();
+        prop_assert_eq!(refused, self.model.enqueue(messages, self.now));
+        Ok(())
+    }
+
+    fn take_dead(&mut self) -> Outcome {
+        prop_assert_eq!(self.queue.has_dead(), !self.model.dead.is_empty());
+        let dead = self.queue.take_dead();
+        self.queue.settle_dead(&dead, &mut self.records);
+        let mut actual = Vec::new();
+        for dead in &dead {
+            for (index, message) in dead.run.iter().enumerate() {
+                actual.push(ModelDead {
+                    reason: dead.reason,
+                    position: dead.first.map(|first| first.0 + index as u64),
+                    id: u32::from_be_bytes(*message.body().first_chunk().expect("numbered")),
+                });
+            }
+        }
+        prop_assert_eq!(actual, self.model.take_dead());
+        Ok(())
     }
 
     fn consumer(&self, id: u64, spec: &ModelConsumer) -> Consumer {
@@ -211,16 +242,21 @@ impl World {
 
     fn cancel(&mut self, index: Index) -> Outcome {
         if self.model.consumers.is_empty() {
-            prop_assert_eq!(self.queue.cancel(ConsumerId(u64::MAX), self.now), None);
+            let ended = self
+                .queue
+                .cancel(ConsumerId(u64::MAX), self.now, &mut self.records);
+            prop_assert_eq!(ended, None);
             return Ok(());
         }
         let id = self.model.consumers[index.index(self.model.consumers.len())].id;
-        let ended = self.queue.cancel(ConsumerId(id), self.now);
+        let ended = self
+            .queue
+            .cancel(ConsumerId(id), self.now, &mut self.records);
         prop_assert_eq!(ended, self.model.cancel(id, self.now));
         Ok(())
     }
 
-    fn settle(&mut self, pieces: Vec<(Index, Index, usize)>, requeue: bool) {
+    fn settle(&mut self, pieces: Vec<(Index, Index, usize)>, how: How) {
         let mut ranges = Vec::new();
         for (which, from, count) in pieces {
             if self.outstanding.is_empty() {
@@ -244,12 +280,14 @@ impl World {
                 self.owed[self.channel_of[consumer.0 as usize]] += range.run.len() as u64;
             }
         }
-        if requeue {
-            self.queue.requeue(ranges, self.now, &mut self.records);
-        } else {
-            self.queue.settle(&ranges, self.now, &mut self.records);
+        let (now, records) = (self.now, &mut self.records);
+        match how {
+            How::Acked => self.queue.settle(&ranges, now, records),
+            How::Rejected => self.queue.reject(ranges, now, records),
+            How::Requeued => self.queue.requeue(ranges, now, records),
+            How::Lost => self.queue.take_back(ranges, now, records),
         }
-        self.model.settle(&positions, requeue, self.now);
+        self.model.settle(&positions, how, self.now);
     }
 
     /// The channels' part of settling, as a session does it.
@@ -350,6 +388,13 @@ impl World {
         for (connection, receiver) in self.receivers.iter().enumerate() {
             let mut actual = Vec::new();
             for delivery in receiver.deliveries() {
+                let idle = self.model.waits(delivery.consumer.0);
+                let gone = !self
+                    .model
+                    .consumers
+                    .iter()
+                    .any(|consumer| consumer.id == delivery.consumer.0);
+                prop_assert!(!idle || gone, "{:?} had to wait", delivery.consumer);
                 let (range, no_ack) = (delivery.range, delivery.no_ack);
                 let channel = self.channel_of[delivery.consumer.0 as usize];
                 prop_assert_eq!(usize::from(delivery.channel.0), channel + 1);
@@ -396,9 +441,10 @@ impl World {
             // A connection that had no room is given time until half of it is free.
             let connection = &self.model.connections[channel.connection];
             let full = connection.room() < (connection.bytes_max / 2).max(1);
-            let able = !full && (consumer.no_ack || (!held && !limited));
+            let waits = self.model.waits(consumer.id.0);
+            let able = !waits && !full && (consumer.no_ack || (!held && !limited));
             // What only time has made undeliverable is not seen before the next command.
-            let (_, head) = &self.model.ready[0];
+            let head = &self.model.ready[0].message;
             let expired = head.expires_at.is_some_and(|at| at <= self.now);
             prop_assert!(!able || expired, "{:?} waits for nothing", consumer.id);
         }
@@ -418,6 +464,7 @@ fn sent(range: &Delivered, no_ack: bool) -> Vec<Sent> {
             held_bytes: message.held_bytes(),
             persistent: message.traits().persistent(),
             expires_at: range.expires_at,
+            priority: message.traits().priority,
             redelivered: range.redelivered,
             returns: range.returns,
         },
@@ -426,11 +473,11 @@ fn sent(range: &Delivered, no_ack: bool) -> Vec<Sent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn a_queue_agrees_with_a_list_of_messages(
         options in options(),
-        commands in prop::collection::vec(command(), 1..80),
+        commands in prop::collection::vec(command(), 1..100),
     ) {
         let mut world = World::new(options);
         for command in commands {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::QUEUE;
+use crate::queue::QueueType;
 use crate::store::Record;
 
 /// What the store would hold, and that each position is put once, then settled at most once.
@@ -15,9 +16,18 @@ pub(super) struct Stored {
     ever: BTreeSet<u64>,
     pub(super) now: BTreeSet<u64>,
     deleted: bool,
+    /// Transient messages too.
+    everything: bool,
 }
 
 impl Stored {
+    pub(super) fn of(queue_type: QueueType) -> Self {
+        Self {
+            everything: queue_type == QueueType::Quorum,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn apply(&mut self, record: Record) -> Result<(), TestCaseError> {
         prop_assert!(!self.deleted, "after the queue's end: {:?}", record);
         match record {
@@ -25,7 +35,8 @@ impl Stored {
                 prop_assert_eq!(targets.len(), 1);
                 prop_assert_eq!(targets[0].0, QUEUE);
                 for (position, message) in (targets[0].1.0..).zip(run.iter()) {
-                    prop_assert!(message.traits().persistent(), "transient and put");
+                    let stored = self.everything || message.traits().persistent();
+                    prop_assert!(stored, "transient and put");
                     prop_assert!(self.ever.insert(position), "{} put twice", position);
                     self.now.insert(position);
                 }

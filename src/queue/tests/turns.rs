@@ -121,7 +121,7 @@ fn requeued_messages_stand_before_those_that_came_later() {
     consume(&mut queue, limited);
     enqueue(&mut queue, &["a", "b", "c", "d", "e"], START);
     let mut range = receiver.deliveries().remove(0).range;
-    queue.cancel(ConsumerId(1), START);
+    queue.cancel(ConsumerId(1), START, &mut Vec::new());
     let mut middle = range.split_off(1);
     let end = middle.split_off(2);
     // Neither at once nor in order.

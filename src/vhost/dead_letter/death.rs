@@ -45,14 +45,13 @@ pub(super) fn properties_of_dead(
         Some(death) => again(death),
         None => first_death(message, before, queue, reason, now),
     };
-    let exchange = raw_table::entry(&death, "exchange").and_then(RawValue::text);
-    let exchange = exchange.unwrap_or_default().to_vec();
-
     let mut deaths = vec![table_value(&death)];
     let others = history.iter().flatten().filter(|death| !same(death));
     deaths.extend(others.map(|death| table_value(death)));
     let deaths = raw_table::array(&deaths);
-    let texts = [&exchange[..], queue.as_bytes(), reason].map(raw_table::long_string);
+    // As in RabbitMQ 3.13: the exchange of this death, which an older one of the same pair need not share.
+    let exchange = message.exchange().as_bytes();
+    let texts = [exchange, queue.as_bytes(), reason].map(raw_table::long_string);
     let mut added: Vec<(&[u8], &[u8])> = vec![(HISTORY.as_bytes(), &deaths)];
     for (keys, replace) in [(FIRST, history.is_none()), (LAST, true)] {
         if replace {
@@ -60,7 +59,7 @@ pub(super) fn properties_of_dead(
             added.extend(keys.into_iter().zip(texts.iter().map(|text| &text[..])));
         }
     }
-    let table = replaced(before, added);
+    let table = raw_table::replaced(before, added);
     let properties = properties::with_headers(message.header(), &table);
     if message.traits().has_expiration() {
         properties::without_expiration(&properties)
@@ -85,11 +84,23 @@ pub(super) fn is_cycle(properties: &[u8], queue: &str) -> bool {
     false
 }
 
-/// The tables of the deaths so far, newest first; `None` when there was none. What is no table was not written by a
-/// broker and is left out.
+/// The tables of the deaths so far, newest first; `None` when there was none. What no broker can have written is left
+/// out, as RabbitMQ leaves it out.
 fn history(headers: &[u8]) -> Option<Vec<&[u8]>> {
     let deaths = raw_table::entry(headers, HISTORY)?.values()?;
-    Some(deaths.filter_map(RawValue::table).collect())
+    let whole = |death: &&[u8]| {
+        let mut needed = [
+            "exchange",
+            "queue",
+            "routing-keys",
+            "reason",
+            "count",
+            "time",
+        ]
+        .iter();
+        needed.all(|key| raw_table::entry(death, key).is_some())
+    };
+    Some(deaths.filter_map(RawValue::table).filter(whole).collect())
 }
 
 fn first_death(
@@ -143,20 +154,6 @@ fn again(death: &[u8]) -> Vec<u8> {
 
 fn table_value(table: &[u8]) -> Vec<u8> {
     [b"F", table].concat()
-}
-
-/// `table` with these entries instead of those of the same names, sorted by key; of duplicate keys the first stays.
-fn replaced(table: &[u8], added: Vec<(&[u8], &[u8])>) -> Vec<u8> {
-    let mut entries = added;
-    entries.extend(raw_table::entries(table).map(|(key, value)| (key, value.bytes())));
-    // Stable, so the new entries stay before the old ones of the same name.
-    entries.sort_by_key(|(key, _)| *key);
-    entries.dedup_by_key(|(key, _)| *key);
-    let mut table = RawTable::new();
-    for (key, value) in entries {
-        table.raw(key, value);
-    }
-    table.finish()
 }
 
 #[cfg(test)]
@@ -320,9 +317,20 @@ mod tests {
             ("reason", text("rejected")),
             ("count", AMQPValue::LongInt(7)),
         ]);
-        let history = vec![text("no table"), AMQPValue::FieldTable(earlier)];
+        let mut whole = earlier.clone();
+        whole.insert("exchange".into(), text("x"));
+        whole.insert(
+            "routing-keys".into(),
+            AMQPValue::FieldArray(vec![text("q")].into()),
+        );
+        whole.insert("time".into(), AMQPValue::Timestamp(1));
+        let history = vec![text("no table"), AMQPValue::FieldTable(whole)];
         for (sent, expected) in [
             (AMQPValue::FieldArray(history.into()), "q rejected 8"),
+            (
+                AMQPValue::FieldArray(vec![AMQPValue::FieldTable(earlier)].into()),
+                "q rejected 1",
+            ),
             (text("no history"), "q rejected 1"),
         ] {
             let sent = AMQPProperties::default().with_headers(table_of(&[("x-death", sent)]));

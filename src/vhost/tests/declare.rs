@@ -195,7 +195,7 @@ fn a_queue_used_again_before_its_end_is_carried_out_stays() {
     let queue = node.declare_queue(auto_delete);
     let outbox = Arc::new(Outbox::new(1000));
     consume(&queue, consumer(1, &outbox));
-    let (ended, _) = queue.enter(|state, _| state.cancel(ConsumerId(1), NOW));
+    let (ended, _) = queue.enter(|state, records| state.cancel(ConsumerId(1), NOW, records));
     consume(&queue, consumer(2, &outbox));
     node.vhost
         .delete_ended(&queue, ended.expect("its last consumer went"), NOW);

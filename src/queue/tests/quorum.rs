@@ -1,0 +1,170 @@
+//! Quorum queues on one node (specification §6.8): they store everything, count deliveries and serve what came back first.
+
+use super::*;
+use crate::queue::QueueType;
+use crate::queue::Reason;
+
+fn quorum(delivery_limit: Option<i64>, expires: Option<u64>) -> Queue {
+    queue_with(QueueOptions {
+        durable: true,
+        arguments: QueueArguments {
+            queue_type: QueueType::Quorum,
+            delivery_limit,
+            expires,
+            dead_letter: Some(crate::queue::DeadLetter {
+                exchange: ExchangeName::known("dlx"),
+                routing_key: None,
+            }),
+            ..QueueArguments::default()
+        },
+        ..QueueOptions::default()
+    })
+}
+
+fn publish(queue: &mut Queue, bodies: &[&str]) {
+    queue.enqueue(texts(bodies), START, &mut Vec::new());
+}
+
+fn take(queue: &mut Queue) -> Option<crate::model::Delivered> {
+    queue.get(false, START, &mut Vec::new())
+}
+
+/// Body, redelivered, returns.
+fn drain(queue: &mut Queue) -> Vec<(String, bool, u32)> {
+    let got = std::iter::from_fn(|| queue.get(true, START, &mut Vec::new()));
+    got.map(|range| {
+        (
+            run_texts(&range.run).remove(0),
+            range.redelivered,
+            range.returns,
+        )
+    })
+    .collect()
+}
+
+fn check_drained(queue: &mut Queue, expected: &[(&str, bool, u32)]) {
+    let expected = expected
+        .iter()
+        .map(|(body, redelivered, returns)| ((*body).to_owned(), *redelivered, *returns));
+    assert_eq!(drain(queue), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn transient_messages_are_stored_too() {
+    let mut queue = quorum(None, None);
+    let mut records = Vec::new();
+    queue.enqueue(texts(&["a", "b"]), START, &mut records);
+    assert!(matches!(&records[..], [Record::Put { run, .. }] if run.len() == 2));
+    records.clear();
+    queue.get(true, START, &mut records);
+    assert!(matches!(records[..], [Record::Settle { count: 1, .. }]));
+}
+
+#[test]
+fn with_a_limit_what_came_back_is_served_first_in_the_order_in_which_it_came() {
+    let mut queue = quorum(Some(5), None);
+    publish(&mut queue, &["a", "b", "c", "d", "e"]);
+    let [a, b, c] = [0; 3].map(|_| take(&mut queue).expect("a message"));
+    for range in [c, a] {
+        queue.requeue(vec![range], START, &mut Vec::new());
+    }
+    queue.take_back(vec![b], START, &mut Vec::new());
+    let again = ["c", "a", "b"].map(|body| (body, true, 1));
+    let fresh = ["d", "e"].map(|body| (body, false, 0));
+    check_drained(&mut queue, &[&again[..], &fresh[..]].concat());
+}
+
+/// RabbitMQ 3.13 appends them to its log anew.
+#[test]
+fn without_a_limit_what_a_client_returns_goes_to_the_end_and_what_it_lost_to_the_front() {
+    let mut queue = quorum(None, None);
+    publish(&mut queue, &["a", "b", "c"]);
+    let [a, b] = [0; 2].map(|_| take(&mut queue).expect("a message"));
+    queue.requeue(vec![a], START, &mut Vec::new());
+    queue.take_back(vec![b], START, &mut Vec::new());
+    check_drained(
+        &mut queue,
+        &[("b", true, 1), ("c", false, 0), ("a", true, 1)],
+    );
+}
+
+#[test]
+fn a_message_that_comes_back_too_often_dies() {
+    let mut queue = quorum(Some(1), None);
+    publish(&mut queue, &["a"]);
+    for _ in 0..2 {
+        let range = take(&mut queue).expect("a message");
+        queue.requeue(vec![range], START, &mut Vec::new());
+    }
+    assert!(take(&mut queue).is_none());
+    let dead = queue.take_dead();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].reason, Reason::DeliveryLimit);
+}
+
+#[test]
+fn classic_queues_count_only_against_a_limit() {
+    let mut queue = transient_queue();
+    enqueue(&mut queue, &["a"], START);
+    let range = take(&mut queue).expect("a message");
+    transient(|records| queue.requeue(vec![range], START, records));
+    assert_eq!(take(&mut queue).expect("a message").returns, 0);
+
+    let mut queue = queue_with(QueueOptions {
+        arguments: QueueArguments {
+            delivery_limit: Some(0),
+            ..QueueArguments::default()
+        },
+        ..QueueOptions::default()
+    });
+    enqueue(&mut queue, &["a"], START);
+    let range = take(&mut queue).expect("a message");
+    transient(|records| queue.requeue(vec![range], START, records));
+    assert!(
+        take(&mut queue).is_none(),
+        "and there is no exchange for it"
+    );
+}
+
+#[test]
+fn the_profile_decides_where_the_arguments_do_not() {
+    let options = |delivery_limit| QueueOptions {
+        durable: true,
+        arguments: QueueArguments {
+            queue_type: QueueType::Quorum,
+            delivery_limit,
+            ..QueueArguments::default()
+        },
+        delivery_limit_default: Some(0),
+        ..QueueOptions::default()
+    };
+    for (limit, survives) in [(None, false), (Some(-1), true), (Some(1), true)] {
+        let mut queue = queue_with(options(limit));
+        publish(&mut queue, &["a"]);
+        let range = take(&mut queue).expect("a message");
+        queue.requeue(vec![range], START, &mut Vec::new());
+        assert_eq!(take(&mut queue).is_some(), survives, "{limit:?}");
+    }
+}
+
+#[test]
+fn exclusive_consumers_are_consumers_like_others() {
+    let mut queue = quorum(None, None);
+    let receiver = Receiver::new();
+    for id in 1..=2 {
+        let exclusive = Consumer {
+            exclusive: true,
+            ..receiver.consumer(id)
+        };
+        assert_eq!(queue.consume(exclusive, START, &mut Vec::new()), Ok(()));
+    }
+}
+
+#[test]
+fn declaring_it_again_is_no_use_of_it() {
+    let mut queue = quorum(None, Some(100));
+    queue.declared(START + 50);
+    assert_eq!(queue.next_deadline(), Some(START + 100));
+    queue.get(true, START + 50, &mut Vec::new());
+    assert_eq!(queue.next_deadline(), Some(START + 150));
+}
