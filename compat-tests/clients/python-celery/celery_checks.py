@@ -262,6 +262,10 @@ def worker_killed():
 
 @check("celery-shutdown", deadline_seconds=90)
 def shutdown():
+    # The client has a result before the worker has counted and acknowledged it. What SIGTERM overtakes there stays in the queue, and
+    # its pool process waits 30 s for the count (billiard's GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT), whatever the broker is.
+    inspect = app.control.inspect(destination=["two@localhost"], timeout=2)
+    wait_for(lambda: inspect.active() == {"two@localhost": []}, "the worker to be idle")
     with connection() as opened:
         control = Queue("two@localhost.celery.pidbox", durable=False)
         refusals = []

@@ -47,18 +47,13 @@ class Worker:
 
     def terminate(self):
         """A warm shutdown; returns the exit code."""
-        # A pool process whose last result nobody counts any more, because SIGTERM came right after it, waits for that before it
-        # leaves: billiard's GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT, 300 times 0.1 s. It does so whatever the broker is.
-        seconds = 2 * 30
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=seconds)
+            return self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             # Whether the pool or the broker kept it can be told from its last lines only.
             last = self.log.read_text(errors="replace").splitlines()[-15:]
-            raise AssertionError(
-                f"{self.name} did not end in {seconds} s; its log: {' | '.join(last)}"
-            )
+            raise AssertionError(f"{self.name} did not end in 30 s; its log: {' | '.join(last)}")
 
     def kill(self):
         """SIGKILL for the worker and its pool."""
