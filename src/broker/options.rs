@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::store::StoreOptions;
+use crate::vhost::QueueDefaults;
 
 /// Options of a [`Broker`](crate::broker::Broker).
 #[derive(Debug, Clone)]
@@ -31,4 +32,6 @@ pub struct BrokerOptions {
     pub connection_max: Option<u64>,
     /// Bytes of deliveries that may wait for one connection.
     pub outbox_bytes_max: usize,
+    /// What queues do whose arguments do not say.
+    pub queue_defaults: QueueDefaults,
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 use crate::settings::Sources;
 use crate::store::CommitWaiter;
 use crate::store::StoreOptions;
+use crate::vhost::QueueDefaults;
 
 /// Why the node stops.
 enum Stop {
@@ -131,6 +133,20 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         loopback_users: settings.loopback_users.clone(),
         connection_max: (settings.connection_max > 0).then(|| settings.connection_max.into()),
         outbox_bytes_max: settings.outbox_bytes_max,
+        queue_defaults: queue_defaults(settings),
+    }
+}
+
+fn queue_defaults(settings: &Settings) -> QueueDefaults {
+    let unless_zero = |duration: Duration| {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        (millis > 0).then_some(millis)
+    };
+    QueueDefaults {
+        delivery_limit: (settings.quorum_delivery_limit > 0)
+            .then(|| settings.quorum_delivery_limit.into()),
+        quorum_consumer_timeout: unless_zero(settings.consumer_timeout),
+        classic_consumer_timeout: unless_zero(settings.classic_consumer_timeout),
     }
 }
 
@@ -143,6 +159,7 @@ fn connection_options(settings: &Settings) -> ConnectionOptions {
         max_message_bytes: settings.max_message_size,
         consumer_max_per_channel: (settings.consumer_max_per_channel > 0)
             .then_some(settings.consumer_max_per_channel),
+        channel_tick_interval: settings.channel_tick_interval,
         ..ConnectionOptions::default()
     }
 }

@@ -64,7 +64,7 @@ impl Connection {
             return Some(delivery.range);
         }
         match self.channels.get_mut(&delivery.channel) {
-            Some(channel) => channel.deliver(delivery, &self.shared, turn.out),
+            Some(channel) => channel.deliver(delivery, &mut self.shared, turn.out),
             None => Some(delivery.range),
         }
     }

@@ -11,6 +11,7 @@
 use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::types::FieldTable;
 
@@ -22,6 +23,7 @@ use crate::model::ConsumerTag;
 use crate::model::Delivered;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
+use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::model::Run;
@@ -275,6 +277,9 @@ pub trait Host {
         queue: &QueueName,
         no_ack: bool,
     ) -> Result<Option<Got>, AmqpError>;
+
+    /// How long deliveries of this queue may stay without acknowledgement; `None` is for ever.
+    fn consumer_timeout(&mut self, queue: QueueId) -> Option<Duration>;
 
     /// Settles deliveries of one channel.
     ///

@@ -29,6 +29,7 @@ mod heartbeat;
 pub mod host;
 mod methods;
 mod options;
+mod patience;
 mod reply_text;
 mod turn;
 
@@ -46,6 +47,7 @@ use crate::connection::handshake::Client;
 use crate::connection::heartbeat::Beat;
 use crate::connection::heartbeat::Heartbeats;
 use crate::connection::host::Host;
+use crate::connection::patience::Patience;
 use crate::connection::turn::Hold;
 use crate::connection::turn::Shared;
 use crate::connection::turn::Turn;
@@ -153,6 +155,7 @@ impl Connection {
                 options,
                 durable: Lsn::NONE,
                 hold: None,
+                patience: Patience::new(now),
             },
             channels: foldhash::HashMap::default(),
             batch: Batch::default(),
@@ -182,6 +185,7 @@ impl Connection {
         if input.len() > self.left_behind {
             self.heartbeats.heard();
         }
+        self.shared.patience.turn(now);
         let turn = &mut Turn { host, out, now };
         let mut taken = 0;
         self.clogged = false;
@@ -240,6 +244,7 @@ impl Connection {
         host: &mut dyn Host,
         out: &mut Vec<u8>,
     ) -> usize {
+        self.shared.patience.turn(now);
         self.take_parcels(parcels, &mut Turn { host, out, now })
     }
 
@@ -293,6 +298,7 @@ impl Connection {
             }
             Phase::Open | Phase::PeerClosing | Phase::Finished { .. } => {}
         }
+        self.check_patience(turn);
         let listening = self.wants_input();
         match self.heartbeats.tick(now, listening) {
             Beat::Rest => {}
@@ -320,7 +326,8 @@ impl Connection {
             Phase::Closing { until } => Some(until),
             Phase::Open | Phase::PeerClosing | Phase::Finished { .. } => None,
         };
-        own.into_iter().chain(self.heartbeats.deadline()).min()
+        let others = [self.heartbeats.deadline(), self.shared.patience.deadline()];
+        own.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Output was written to the socket: heartbeats count from it.

@@ -7,6 +7,7 @@ use amq_protocol::protocol::AMQPClass;
 use crate::connection::consumer_tags::ConsumerTags;
 use crate::connection::host::Host;
 use crate::connection::options::ConnectionOptions;
+use crate::connection::patience::Patience;
 use crate::model::ChannelId;
 use crate::model::ConsumerTag;
 use crate::model::Lsn;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     /// The store is durable up to here, as far as we were told.
     pub(super) durable: Lsn,
     pub(super) hold: Option<Hold>,
+    pub(super) patience: Patience,
     pub(super) tags: ConsumerTags,
 }
 

@@ -51,6 +51,17 @@ pub struct Settings {
     pub connection_max: u32,
     /// Consumers on a channel; 0: any number.
     pub consumer_max_per_channel: u32,
+    /// How long a delivery of a quorum queue may stay without acknowledgement; 0 is for ever.
+    #[serde(with = "millis")]
+    pub consumer_timeout: Duration,
+    /// The same for classic queues.
+    #[serde(with = "millis")]
+    pub classic_consumer_timeout: Duration,
+    /// How often it is looked whether a delivery has stayed for too long.
+    #[serde(with = "millis")]
+    pub channel_tick_interval: Duration,
+    /// How often a message of a quorum queue may come back; 0 is without limit.
+    pub quorum_delivery_limit: u32,
     /// Users that may only log in from the node's own machine.
     pub loopback_users: Vec<String>,
     /// Name of the user made at the first start.
@@ -126,6 +137,10 @@ impl Default for Settings {
             max_message_size: 134_217_728,
             connection_max: 0,
             consumer_max_per_channel: 0,
+            consumer_timeout: Duration::from_secs(1800),
+            classic_consumer_timeout: Duration::ZERO,
+            channel_tick_interval: Duration::from_secs(60),
+            quorum_delivery_limit: 0,
             loopback_users: vec!["guest".to_owned()],
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),

@@ -16,6 +16,7 @@ use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
 use crate::model::names::NAME_BYTES_MAX;
 
 const MIB: u64 = 1024 * 1024;
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 
 /// What a key takes.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,10 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("max_message_size", bytes(1, MESSAGE_BYTES_HARD_MAX)),
     ("connection_max", count(0, 4_294_967_295)),
     ("consumer_max_per_channel", count(0, 4_294_967_295)),
+    ("consumer_timeout", milliseconds(0, YEAR_MS)),
+    ("classic_consumer_timeout", milliseconds(0, YEAR_MS)),
+    ("channel_tick_interval", milliseconds(100, 3_600_000)),
+    ("quorum_delivery_limit", count(0, 4_294_967_295)),
     ("loopback_users", Rule::Names),
     ("default_user", NAME),
     ("default_pass", Rule::Secret),

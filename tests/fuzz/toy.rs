@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
@@ -92,6 +93,8 @@ pub(crate) struct Toy {
     pub(crate) fails_commits: bool,
     /// More channels are refused.
     pub(crate) channel_max: usize,
+    /// How long deliveries may stay out.
+    pub(crate) consumer_timeout: Option<Duration>,
 }
 
 impl Default for Toy {
@@ -104,6 +107,7 @@ impl Default for Toy {
             out: BTreeSet::new(),
             channels: BTreeSet::new(),
             open: false,
+            consumer_timeout: None,
             next_id: 0,
             lsn: 0,
             durable: false,
@@ -588,6 +592,10 @@ impl Host for Toy {
             },
             message_count,
         }))
+    }
+
+    fn consumer_timeout(&mut self, _: QueueId) -> Option<Duration> {
+        self.consumer_timeout
     }
 
     fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>) {

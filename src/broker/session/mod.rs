@@ -16,6 +16,7 @@ mod settle;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::types::FieldTable;
 
@@ -370,6 +371,10 @@ impl Host for Session {
             self.trace_delivered(channel, &got.range);
         }
         Ok(got)
+    }
+
+    fn consumer_timeout(&mut self, queue: QueueId) -> Option<Duration> {
+        self.acknowledgement_timeout(queue)
     }
 
     fn settle(&mut self, channel: ChannelId, settle: Settle, ranges: Vec<Delivered>) {

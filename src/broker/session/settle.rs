@@ -1,9 +1,13 @@
 //! Deliveries come back from the channels.
 
+use std::time::Duration;
+
 use crate::broker::Session;
 use crate::connection::host::Settle;
 use crate::model::ChannelId;
 use crate::model::Delivered;
+use crate::model::QueueId;
+use crate::queue::QueueType;
 
 /// What becomes of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,18 @@ impl Session {
             Fate::Settled(Settle::Requeue) => state.requeue(ranges, now, records),
             Fate::Lost => state.take_back(ranges, now, records),
         });
+    }
+
+    /// How long deliveries of this queue may stay with the client.
+    pub(super) fn acknowledgement_timeout(&mut self, queue: QueueId) -> Option<Duration> {
+        let queue = self.queue_by_id(queue)?;
+        let (own, _) = queue.enter(|state, _| state.consumer_timeout());
+        let defaults = &self.broker.shared.queue_defaults;
+        let timeout = own.or(match queue.queue_type {
+            QueueType::Classic => defaults.classic_consumer_timeout,
+            QueueType::Quorum => defaults.quorum_consumer_timeout,
+        });
+        timeout.map(Duration::from_millis)
     }
 
     /// Returns a delivery that never reached a channel.

@@ -58,6 +58,7 @@ use crate::model::outbox::Parcel;
 use crate::protocol::properties;
 use crate::queue::Counts;
 use crate::store::StoreOptions;
+use crate::vhost::QueueDefaults;
 
 /// The time in most tests.
 const NOW: u64 = 1_000_000;
@@ -92,6 +93,7 @@ fn options(dir: &Path) -> BrokerOptions {
         loopback_users: vec!["guest".to_owned()],
         connection_max: None,
         outbox_bytes_max: 1 << 20,
+        queue_defaults: QueueDefaults::default(),
     }
 }
 

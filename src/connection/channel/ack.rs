@@ -24,6 +24,8 @@ pub(super) struct Unacked {
 #[derive(Debug)]
 struct Tracked {
     first: u64,
+    /// When they were delivered, in seconds since the connection began: coarse, so that neighbours stay one entry.
+    at: u32,
     range: Delivered,
 }
 
@@ -35,6 +37,7 @@ impl Tracked {
     fn take_front(&mut self, count: u64) -> Tracked {
         let front = Tracked {
             first: self.first,
+            at: self.at,
             range: self.range.take_front(count as usize),
         };
         self.first += count;
@@ -43,12 +46,13 @@ impl Tracked {
 }
 
 impl Unacked {
-    /// Tracks `range`, whose first message was delivered as `first`.
+    /// Tracks `range`, whose first message was delivered as `first`, `at` seconds after the connection began.
     ///
     /// Tags grow from push to push; see [`Unacked::put_back`] for old ones.
-    pub(super) fn push(&mut self, first: DeliveryTag, mut range: Delivered) {
+    pub(super) fn push(&mut self, first: DeliveryTag, at: u32, mut range: Delivered) {
         if let Some(newest) = &mut self.newest
             && newest.last() + 1 == first.0
+            && newest.at == at
         {
             match join(&mut newest.range, range) {
                 Ok(()) => return,
@@ -56,15 +60,15 @@ impl Unacked {
             }
         }
         let first = first.0;
-        if let Some(newest) = self.newest.replace(Tracked { first, range }) {
+        if let Some(newest) = self.newest.replace(Tracked { first, at, range }) {
             self.older.insert(newest.last(), newest);
         }
     }
 
-    /// Tracks again what [`Unacked::take`] gave.
-    pub(super) fn put_back(&mut self, first: DeliveryTag, range: Delivered) {
+    /// Tracks again what [`Unacked::take`] gave; its time begins anew.
+    pub(super) fn put_back(&mut self, first: DeliveryTag, at: u32, range: Delivered) {
         let first = first.0;
-        let tracked = Tracked { first, range };
+        let tracked = Tracked { first, at, range };
         self.older.insert(tracked.last(), tracked);
     }
 
@@ -134,6 +138,12 @@ impl Unacked {
             self.older.insert(before.last(), before);
         }
         Some(cut)
+    }
+
+    /// What has waited longest by its tag: the range, and when it was delivered.
+    pub(super) fn oldest(&self) -> Option<(&Delivered, u32)> {
+        let oldest = self.older.values().next().or(self.newest.as_ref());
+        oldest.map(|tracked| (&tracked.range, tracked.at))
     }
 
     /// Takes everything, in tag order.
@@ -246,8 +256,8 @@ mod tests {
 
     fn three_and_three() -> Unacked {
         let mut unacked = Unacked::default();
-        unacked.push(DeliveryTag(1), delivered(1, run_of(1, 3)));
-        unacked.push(DeliveryTag(4), delivered(4, run_of(4, 3)));
+        unacked.push(DeliveryTag(1), 0, delivered(1, run_of(1, 3)));
+        unacked.push(DeliveryTag(4), 0, delivered(4, run_of(4, 3)));
         unacked
     }
 
@@ -282,9 +292,22 @@ mod tests {
         let mut unacked = Unacked::default();
         let mut run = run_of(1, 10);
         for tag in 1..=10 {
-            unacked.push(DeliveryTag(tag), delivered(tag, run.take_front(1)));
+            unacked.push(DeliveryTag(tag), 0, delivered(tag, run.take_front(1)));
         }
         assert!(unacked.older.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_keeps_its_time_as_others_are_settled() {
+        let mut unacked = Unacked::default();
+        let mut run = run_of(1, 4);
+        for (tag, at) in [(1, 5), (2, 5), (3, 6), (4, 9)] {
+            unacked.push(DeliveryTag(tag), at, delivered(tag, run.take_front(1)));
+        }
+        for (settled, oldest) in [(2, Some(5)), (1, Some(6)), (3, Some(9)), (4, None)] {
+            take(&mut unacked, settled, false).expect("outstanding");
+            assert_eq!(unacked.oldest().map(|(_, at)| at), oldest);
+        }
     }
 
     #[derive(Debug, Clone)]
@@ -324,7 +347,7 @@ mod tests {
                     Step::Deliver { count, skip } => {
                         // No-ack deliveries use tags up.
                         next += skip;
-                        unacked.push(DeliveryTag(next), delivered(next, run_of(next, count)));
+                        unacked.push(DeliveryTag(next), 0, delivered(next, run_of(next, count)));
                         naive.extend(next..next + count);
                         next += count;
                     }
@@ -344,7 +367,7 @@ mod tests {
                         prop_assert_eq!(outcome.ok().map(|()| taken.clone()), expected);
                         for (first, range) in ranges {
                             if put_back {
-                                unacked.put_back(first, range);
+                                unacked.put_back(first, 0, range);
                             } else {
                                 for tag in tags(&range) {
                                     naive.remove(&tag);

@@ -24,7 +24,7 @@ impl Channel {
     pub(in crate::connection) fn deliver(
         &mut self,
         delivery: Delivery,
-        shared: &Shared,
+        shared: &mut Shared,
         out: &mut Vec<u8>,
     ) -> Option<Delivered> {
         let Delivery {
@@ -54,7 +54,10 @@ impl Channel {
             }
         }
         if !no_ack {
-            self.unacked.push(DeliveryTag(first), range);
+            let at = shared
+                .patience
+                .delivered(shared.options.channel_tick_interval);
+            self.unacked.push(DeliveryTag(first), at, range);
         }
         None
     }

@@ -36,7 +36,9 @@ impl Channel {
             turn.shared.frame_max,
         );
         if !get.no_ack {
-            self.unacked.push(tag, got.range);
+            let interval = turn.shared.options.channel_tick_interval;
+            let at = turn.shared.patience.delivered(interval);
+            self.unacked.push(tag, at, got.range);
         }
         Ok(())
     }

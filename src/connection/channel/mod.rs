@@ -38,6 +38,7 @@ use crate::connection::turn::ChannelTurn;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
+use crate::model::Delivered;
 use crate::model::DeliveryTag;
 use crate::model::QueueName;
 use crate::model::ReplyCode;
@@ -119,6 +120,11 @@ impl Channel {
     /// Whether acknowledgements are steps of a transaction, which keep their order with its publishes.
     pub(super) fn is_transactional(&self) -> bool {
         matches!(self.mode, Mode::Tx(_))
+    }
+
+    /// The delivery that has waited longest for its acknowledgement, and since which second.
+    pub(super) fn oldest_unacked(&self) -> Option<(&Delivered, u32)> {
+        self.unacked.oldest()
     }
 
     /// Gives everything back through the host: the channel is over, or waits for `close-ok` only.

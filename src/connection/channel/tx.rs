@@ -120,8 +120,10 @@ impl Channel {
         let Mode::Tx(transaction) = &mut self.mode else {
             return Err(not_transactional());
         };
+        let interval = turn.shared.options.channel_tick_interval;
         for (first, range) in transaction.roll_back() {
-            self.unacked.put_back(first, range);
+            let at = turn.shared.patience.delivered(interval);
+            self.unacked.put_back(first, at, range);
         }
         let ok = tx::AMQPMethod::RollbackOk(tx::RollbackOk {});
         turn.reply(self.id, &AMQPClass::Tx(ok));

@@ -1,5 +1,7 @@
 //! Heartbeats (specification §1.4), alarms (§2.6), and peers that do not read.
 
+use std::time::Duration;
+
 use leveret::connection::ConnectionOptions;
 use leveret::connection::Ending;
 use leveret::connection::OUTPUT_BYTES_MAX;
@@ -195,4 +197,46 @@ fn a_client_that_does_not_read_is_not_read_either() {
     client.machine.sent(client.now);
     assert!(client.machine.wants_input());
     client.send_octets(&input).expect("basic.qos-ok");
+}
+
+#[test]
+fn a_delivery_that_is_never_acknowledged_closes_its_channel() {
+    let mut client = Script::open_channel(1).with_channel(2).with_queue("q");
+    client.host.consumer_timeout = Some(Duration::from_secs(100));
+    for body in ["a", "b"] {
+        client.send(&format!("basic.publish 1 key=q body={body}"));
+    }
+    client.send("basic.get 1 queue=q").expect("basic.get-ok 1");
+    client.send("basic.get 2 queue=q").expect("basic.get-ok 2");
+    let beat = |client: &mut Script, seconds: u64| {
+        for _ in 0..seconds / 20 {
+            client.pass(20).send("heartbeat").take_lines();
+        }
+    };
+    // Looked at once a minute, and the first one is in time.
+    beat(&mut client, 100);
+    client.send("basic.ack 2 tag=1");
+    assert_eq!(client.host.ready("q"), [""; 0]);
+    client.pass(20).expect(
+        "channel.close 1 code=406 ids=0,0 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. \
+         Timeout value used: 100000 ms. This timeout value can be configured, see consumers doc guide to learn more",
+    );
+    assert_eq!(client.host.ready("q"), ["a again"]);
+    client.send("channel.close-ok 1");
+    beat(&mut client, 400);
+    client.send("basic.qos 2").expect("basic.qos-ok 2");
+    client.hang_up();
+}
+
+#[test]
+fn deliveries_stay_out_for_ever_where_nobody_minds() {
+    let mut client = Script::open_channel(1).with_queue("q");
+    client.send("basic.publish 1 key=q body=a");
+    client.send("basic.get 1 queue=q").expect("basic.get-ok 1");
+    for _ in 0..500 {
+        client.pass(20).send("heartbeat").take_lines();
+    }
+    client.send("basic.ack 1 tag=1");
+    client.send("basic.qos 1").expect("basic.qos-ok 1");
+    client.hang_up();
 }
