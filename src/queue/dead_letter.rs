@@ -6,6 +6,7 @@
 use crate::model::Delivered;
 use crate::model::ExchangeName;
 use crate::model::Position;
+use crate::model::QueueId;
 use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::queue::Queue;
@@ -57,6 +58,53 @@ pub struct Dead {
     pub run: Run,
     /// When, in milliseconds since the Unix epoch.
     pub at: u64,
+    /// They must reach a queue (`x-dead-letter-strategy: at-least-once`): what does not is given back with
+    /// [`Queue::keep_dead`].
+    pub attempt: Option<Attempt>,
+}
+
+/// An attempt to bring dead messages to where they must go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// Queues that took them at earlier attempts.
+    pub reached: Vec<QueueId>,
+}
+
+/// How long dead messages that found no queue wait for the next attempt, in milliseconds. RabbitMQ: 180 s.
+pub const RETRY_MS: u64 = 10_000;
+
+/// Dead messages that found no queue and must find one. They count against the queue's limits, which bound them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    dead: Vec<Dead>,
+    retry_at: Option<u64>,
+    messages: u64,
+    body_bytes: u64,
+}
+
+impl Kept {
+    /// When something is to be done.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.retry_at
+    }
+
+    /// Messages and bytes of their bodies.
+    pub(super) fn load(&self) -> (u64, u64) {
+        (self.messages, self.body_bytes)
+    }
+
+    fn take_due(&mut self, now: u64) -> Vec<Dead> {
+        if self.retry_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let mut due = std::mem::take(self).dead;
+        for attempt in due.iter_mut().filter_map(|dead| dead.attempt.as_mut()) {
+            attempt.at = now;
+        }
+        due
+    }
 }
 
 impl Queue {
@@ -89,11 +137,16 @@ impl Queue {
     }
 
     pub(super) fn die(&mut self, reason: Reason, first: Option<Position>, run: Run, now: u64) {
+        let surely = self.options.arguments.dead_letter_surely && first.is_some();
         self.dead.push(Dead {
             reason,
             first,
             run,
             at: now,
+            attempt: surely.then(|| Attempt {
+                at: now,
+                reached: Vec::new(),
+            }),
         });
     }
 
@@ -112,6 +165,32 @@ impl Queue {
         std::mem::take(&mut self.dead)
     }
 
+    /// These found no queue, or not all that they should: they stay until the next attempt.
+    pub fn keep_dead(&mut self, dead: Vec<Dead>) {
+        if self.deleted {
+            return;
+        }
+        let tried_at = dead.iter().filter_map(|dead| dead.attempt.as_ref());
+        let Some(tried_at) = tried_at.map(|attempt| attempt.at).max() else {
+            return;
+        };
+        self.kept.retry_at = Some(tried_at.saturating_add(RETRY_MS));
+        for dead in &dead {
+            self.kept.messages += dead.run.len() as u64;
+            self.kept.body_bytes += dead.run.body_bytes();
+        }
+        self.kept.dead.extend(dead);
+    }
+
+    /// What waited for its next attempt is dead again.
+    pub(super) fn retry_dead(&mut self, now: u64) {
+        let mut due = self.kept.take_due(now);
+        if !due.is_empty() {
+            due.append(&mut self.dead);
+            self.dead = due;
+        }
+    }
+
     /// What the store is told when the copies of dead messages are in its hands.
     pub fn settle_dead(&self, dead: &[Dead], records: &mut Vec<Record>) {
         if self.deleted {
@@ -128,7 +207,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::QueueId;
     use crate::model::RunBuilder;
     use crate::model::message;
     use crate::model::message::Traits;
@@ -235,6 +313,53 @@ mod tests {
         assert!(queue.take_dead().is_empty());
         queue.release(NOW, &mut records);
         assert_eq!(bodies(&queue.take_dead()), [b"a"]);
+    }
+
+    #[test]
+    fn what_must_reach_a_queue_waits_for_the_next_attempt() {
+        let arguments = QueueArguments {
+            dead_letter: Some(DeadLetter {
+                exchange: ExchangeName::known("dlx"),
+                routing_key: None,
+            }),
+            dead_letter_surely: true,
+            limits: crate::queue::Limits {
+                length: Some(2),
+                overflow: crate::queue::Overflow::RejectPublish,
+                ..crate::queue::Limits::default()
+            },
+            ..QueueArguments::default()
+        };
+        let options = QueueOptions {
+            durable: true,
+            arguments,
+            ..QueueOptions::default()
+        };
+        let mut queue = Queue::new(QueueId(7), options, Position(1), NOW);
+        let mut records = Vec::new();
+        queue.enqueue(persistent(&["a"]), NOW, &mut records);
+        let range = queue.get(false, NOW, &mut records).expect("a message");
+        queue.reject(vec![range], NOW, &mut records);
+        let dead = queue.take_dead();
+        let attempt = |at| Attempt {
+            at,
+            reached: Vec::new(),
+        };
+        assert_eq!(dead[0].attempt, Some(attempt(NOW)));
+        queue.keep_dead(dead);
+        assert!(!queue.has_dead());
+        assert_eq!(queue.next_deadline(), Some(NOW + RETRY_MS));
+        let refused = queue.enqueue(persistent(&["b", "c"]), NOW, &mut records);
+        assert!(refused.into_iter().flatten().eq([1]), "it takes room");
+
+        queue.tick(NOW + RETRY_MS, &mut records);
+        let dead = queue.take_dead();
+        assert_eq!((bodies(&dead), dead[0].at), (vec![&b"a"[..]], NOW));
+        assert_eq!(dead[0].attempt, Some(attempt(NOW + RETRY_MS)));
+        queue.settle_dead(&dead, &mut records);
+        assert_eq!((settled(&records), queue.next_deadline()), (1, None));
+        let refused = queue.enqueue(persistent(&["c"]), NOW, &mut records);
+        assert!(refused.is_empty());
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Queue {
     /// Drops expired messages and tells whether the queue itself has expired.
     pub fn tick(&mut self, now: u64, records: &mut Vec<Record>) -> Option<Ended> {
         self.expire(now, records);
+        self.retry_dead(now);
         let expires = self.options.arguments.expires?;
         let idle = self.consumers.len() == 0 && now >= self.used_at.saturating_add(expires);
         (idle && !self.deleted).then_some(Ended::Expired)
@@ -61,9 +62,9 @@ impl Queue {
             .expires
             .filter(|_| self.consumers.len() == 0);
         let whole = expires.map(|expires| self.used_at.saturating_add(expires));
-        match (head, whole) {
-            (Some(head), Some(whole)) => Some(head.min(whole)),
-            (head, whole) => head.or(whole),
-        }
+        [head, whole, self.kept.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

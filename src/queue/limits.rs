@@ -66,7 +66,7 @@ impl Queue {
                 continue;
             }
             // A smaller message behind this one may still fit, but none at all where there are too many.
-            let full = !self.options.arguments.limits.allow(self.ready.len() + 1, 0);
+            let full = !self.options.arguments.limits.allow(self.load().0 + 1, 0);
             let count = if full { run.len() } else { 1 };
             self.refuse(run.take_front(count), now);
             match refused.last_mut() {
@@ -81,17 +81,24 @@ impl Queue {
     /// Whether so many messages with so many bytes of body fit besides what is ready, or may be made to fit.
     pub fn has_room(&self, count: u64, body_bytes: u64) -> bool {
         let limits = &self.options.arguments.limits;
-        let allowed = limits.allow(
-            self.ready.len() + count,
-            self.ready.body_bytes() + body_bytes,
-        );
+        let (length, held_bytes) = self.load();
+        let allowed = limits.allow(length + count, held_bytes + body_bytes);
         // Requeueing may have filled it beyond its limits, which is no concern of who brings nothing.
         count == 0 || allowed || !limits.refuse()
     }
 
+    /// Messages that count against the limits of a queue that refuses, and bytes of their bodies.
+    fn load(&self) -> (u64, u64) {
+        let (length, body_bytes) = self.kept.load();
+        (
+            self.ready.len() + length,
+            self.ready.body_bytes() + body_bytes,
+        )
+    }
+
     /// How many of the first messages of `run` fit besides what is ready.
     fn fitting(&self, run: &Run) -> usize {
-        let (mut length, mut body_bytes) = (self.ready.len(), self.ready.body_bytes());
+        let (mut length, mut body_bytes) = self.load();
         let fits = run.iter().take_while(|message| {
             length += 1;
             body_bytes += message.body().len() as u64;

@@ -38,8 +38,11 @@ pub use consumers::Activity;
 pub use consumers::Consumer;
 use consumers::Consumers;
 use consumers::Succession;
+pub use dead_letter::Attempt;
 pub use dead_letter::Dead;
 pub use dead_letter::DeadLetter;
+use dead_letter::Kept;
+pub use dead_letter::RETRY_MS;
 pub use dead_letter::Reason;
 pub use limits::Limits;
 pub use limits::Overflow;
@@ -114,6 +117,8 @@ pub struct Queue {
     unacked: u64,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
     dead: Vec<Dead>,
+    /// Those that come back to [`Queue::take_dead`] later.
+    kept: Kept,
     /// When it was last used, for `x-expires`.
     used_at: u64,
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
@@ -145,6 +150,7 @@ impl Queue {
             options,
             unacked: 0,
             dead: Vec::new(),
+            kept: Kept::default(),
             used_at: now,
             holds: 0,
             deleted: false,
@@ -332,6 +338,7 @@ impl Queue {
         }
         let count = self.ready.len();
         self.ready.drain().for_each(drop);
+        self.kept = Kept::default();
         if self.options.durable {
             records.push(Record::DeleteQueue { queue: self.id });
         }

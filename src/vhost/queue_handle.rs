@@ -160,6 +160,15 @@ impl QueueHandle {
         self.state.lock().take_dead()
     }
 
+    /// These stay until the next attempt.
+    pub(super) fn keep_dead(&self, dead: Vec<Dead>) {
+        let mut state = self.state.lock();
+        state.keep_dead(dead);
+        let deadline = state.next_deadline();
+        drop(state);
+        self.arm(deadline);
+    }
+
     /// The copies of these messages are in the store's hands: it may forget the originals.
     pub(super) fn settle_dead(&self, dead: &[Dead]) {
         let mut records = Vec::new();

@@ -8,6 +8,7 @@ mod ending;
 mod firehose;
 mod permissions;
 mod publish;
+mod queue_types;
 mod replies;
 mod routes;
 mod start;
@@ -103,11 +104,17 @@ impl Node {
     }
 
     fn with_outbox(outbox_bytes_max: usize) -> Self {
+        Self::with(|options| options.outbox_bytes_max = outbox_bytes_max)
+    }
+
+    fn with_defaults(queue_defaults: QueueDefaults) -> Self {
+        Self::with(|options| options.queue_defaults = queue_defaults)
+    }
+
+    fn with(change: impl FnOnce(&mut BrokerOptions)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let options = BrokerOptions {
-            outbox_bytes_max,
-            ..options(dir.path())
-        };
+        let mut options = options(dir.path());
+        change(&mut options);
         let broker = Broker::start(options, NOW).expect("a node");
         Self { dir, broker }
     }

@@ -116,6 +116,9 @@ pub struct QueueArguments {
     pub expires: Option<u64>,
     /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
     pub dead_letter: Option<DeadLetter>,
+    /// `x-dead-letter-strategy: at-least-once`, which needs a dead-letter exchange and `x-overflow: reject-publish`: else
+    /// RabbitMQ falls back, and so does this.
+    pub dead_letter_surely: bool,
     /// `x-max-length`, `x-max-length-bytes`, `x-overflow`.
     pub limits: Limits,
     /// `x-max-priority`, above 0.
@@ -144,15 +147,23 @@ impl QueueArguments {
                 .and_then(arguments::integer)
                 .map(i64::unsigned_abs)
         };
+        let overflow = overflow(queue_type, arguments).unwrap_or_default();
+        let strategy = arguments.value("x-dead-letter-strategy");
+        let surely = strategy.and_then(arguments::text) == Some("at-least-once");
+        let dead_letter = dead_letter(arguments);
         Self {
             queue_type,
             message_ttl: number("x-message-ttl"),
             expires: number("x-expires"),
-            dead_letter: dead_letter(arguments),
+            dead_letter_surely: surely
+                && queue_type == QueueType::Quorum
+                && overflow == Overflow::RejectPublish
+                && dead_letter.is_some(),
+            dead_letter,
             limits: Limits {
                 length: number("x-max-length"),
                 body_bytes: number("x-max-length-bytes"),
-                overflow: overflow(queue_type, arguments).unwrap_or_default(),
+                overflow,
             },
             max_priority: number("x-max-priority")
                 .and_then(|max| u8::try_from(max).ok())

@@ -166,6 +166,7 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
                     exchange: ExchangeName::known("dlx"),
                     routing_key: None,
                 }),
+                dead_letter_surely: false,
                 limits,
                 // Quorum queues have none.
                 max_priority: max_priority.filter(|_| queue_type == QueueType::Classic),

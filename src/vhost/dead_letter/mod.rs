@@ -7,6 +7,7 @@
 //! It knows no rights: whoever declared the queue was allowed to name the exchange.
 
 mod death;
+mod surely;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,12 +57,20 @@ impl Vhost {
             if batch.is_empty() {
                 return;
             }
+            let (sure, batch): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|dead| dead.attempt.is_some());
             if let Some((target, exchange)) = &target {
                 for dead in &batch {
                     self.republish(queue, dead, target, exchange, work);
                 }
             }
             queue.settle_dead(&batch);
+            for dead in sure {
+                let target = target
+                    .as_ref()
+                    .map(|(target, exchange)| (*target, exchange));
+                self.republish_surely(queue, dead, target, work);
+            }
         }
     }
 
@@ -79,26 +88,15 @@ impl Vhost {
         };
         let mut known: Option<(&str, Route)> = None;
         for message in dead.run.iter() {
-            let key = target.routing_key.as_deref();
-            let key = key.unwrap_or_else(|| message.routing_key());
+            let key = dead_key(message, target);
             let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
             // Another routing key takes the place of all keys, now and at later deaths.
-            let has_copies = message.traits().has_copies() && target.routing_key.is_none();
+            let has_copies = has_copies(message, target);
             let route = match &known {
                 Some((last, route)) if *last == key && !route.by_headers && !has_copies => {
                     route.clone()
                 }
-                _ => {
-                    let headers = properties::headers(&header);
-                    let copied_to = if has_copies {
-                        visible_copies(&header)
-                    } else {
-                        Vec::new()
-                    };
-                    let mut keys = vec![key];
-                    keys.extend(copied_to.iter().map(String::as_str));
-                    self.route_all(exchange, &keys, headers.as_ref())
-                }
+                _ => self.route_dead(exchange, key, &header, has_copies),
             };
             known = (!has_copies).then(|| (key, route.clone()));
             copies.add(
@@ -114,6 +112,49 @@ impl Vhost {
         copies.hand_over();
         work.extend(copies.take_reached());
     }
+}
+
+impl Vhost {
+    fn route_dead(
+        &self,
+        exchange: &Arc<Exchange>,
+        key: &str,
+        header: &[u8],
+        has_copies: bool,
+    ) -> Route {
+        let headers = properties::headers(header);
+        let copied_to = if has_copies {
+            visible_copies(header)
+        } else {
+            Vec::new()
+        };
+        let mut keys = vec![key];
+        keys.extend(copied_to.iter().map(String::as_str));
+        self.route_all(exchange, &keys, headers.as_ref())
+    }
+}
+
+fn dead_key<'m>(message: MessageRef<'m>, target: &'m DeadLetter) -> &'m str {
+    let key = target.routing_key.as_deref();
+    key.unwrap_or_else(|| message.routing_key())
+}
+
+/// Another routing key takes the place of all keys.
+fn has_copies(message: MessageRef<'_>, target: &DeadLetter) -> bool {
+    message.traits().has_copies() && target.routing_key.is_none()
+}
+
+fn traits_of_dead(message: MessageRef<'_>, has_copies: bool) -> Traits {
+    let traits = message.traits();
+    Traits::new(
+        traits.persistent(),
+        true,
+        false,
+        traits.has_user_id(),
+        traits.has_reply_to(),
+        traits.priority,
+    )
+    .with_copies(has_copies)
 }
 
 /// Copies of dead messages on their way; neighbours with the same destinations travel as one run.
@@ -151,16 +192,7 @@ impl Copies {
         if self.queues.is_empty() {
             return;
         }
-        let traits = message.traits();
-        let traits = Traits::new(
-            traits.persistent(),
-            true,
-            false,
-            traits.has_user_id(),
-            traits.has_reply_to(),
-            traits.priority,
-        )
-        .with_copies(has_copies);
+        let traits = traits_of_dead(message, has_copies);
         self.builder.push(&to, header, message.body(), traits);
     }
 

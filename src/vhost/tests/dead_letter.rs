@@ -6,6 +6,7 @@ use amq_protocol::types::ShortString;
 
 use super::*;
 use crate::model::arguments as values;
+use crate::queue::RETRY_MS;
 use crate::store::tests::disk::Disk;
 use crate::store::tests::disk::Trouble;
 use crate::vhost::Transaction;
@@ -275,4 +276,68 @@ fn reject_all(disk: &Disk) -> bool {
         }
     }
     node.store.close().is_ok()
+}
+
+fn sure(name: &str) -> QueueSpec {
+    QueueSpec {
+        arguments: arguments(&[
+            ("x-queue-type", text("quorum")),
+            ("x-dead-letter-exchange", text("dlx")),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ]),
+        ..durable(name)
+    }
+}
+
+#[test]
+fn what_must_reach_a_queue_waits_until_there_is_one() {
+    let node = Node::new();
+    let queue = node.declare_queue(sure("q"));
+    node.publish("", "q", &["a"]);
+    reject_one(&queue);
+    // Neither an exchange nor a queue.
+    node.declare_exchange(exchange("dlx", Kind::Fanout));
+    queue.tick(NOW + RETRY_MS);
+    assert_eq!(
+        node.after_power_cut().drain("q"),
+        ["a"],
+        "the original is kept"
+    );
+
+    node.declare_queue(durable("dead"));
+    node.bind(&to_queue("dlx", "dead", ""));
+    queue.tick(NOW + 2 * RETRY_MS - 1);
+    assert_eq!(node.drain("dead"), [""; 0]);
+    queue.tick(NOW + 2 * RETRY_MS);
+    let crashed = node.after_power_cut();
+    assert_eq!(crashed.drain("dead"), ["a"]);
+    assert_eq!(crashed.drain("q"), [""; 0]);
+}
+
+#[test]
+fn a_queue_that_has_it_does_not_get_it_again() {
+    let node = Node::new();
+    let queue = node.declare_queue(sure("q"));
+    node.declare_exchange(exchange("dlx", Kind::Fanout));
+    node.declare_queue(durable("takes"));
+    node.declare_queue(QueueSpec {
+        arguments: arguments(&[
+            ("x-max-length", AMQPValue::LongInt(1)),
+            ("x-overflow", AMQPValue::LongString("reject-publish".into())),
+        ]),
+        ..durable("full")
+    });
+    for name in ["takes", "full"] {
+        node.bind(&to_queue("dlx", name, ""));
+    }
+    node.publish("", "full", &["in the way"]);
+    node.publish("", "q", &["a"]);
+    reject_one(&queue);
+    queue.tick(NOW + RETRY_MS);
+    assert_eq!(node.drain("full"), ["in the way"]);
+    queue.tick(NOW + 2 * RETRY_MS);
+    assert_eq!(node.drain("full"), ["a"]);
+    assert_eq!(node.drain("takes"), ["a"]);
+    assert_eq!(queue.enter(|state, _| state.next_deadline()).0, None);
 }
