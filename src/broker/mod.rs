@@ -6,6 +6,7 @@
 mod access;
 mod connections;
 mod definitions;
+mod events;
 mod options;
 mod replies;
 mod session;
@@ -87,6 +88,9 @@ impl Broker {
         let store = &self.shared.store;
         let lsn = store.append(vec![definitions::define_vhost(name)]);
         let vhost = Vhost::new(name.clone(), Arc::clone(&self.shared));
+        if **name == *self.options.default_vhost {
+            vhost.host_events();
+        }
         vacant.insert(vhost);
         lsn
     }
@@ -116,6 +120,7 @@ impl Broker {
                 vhost.delete_ended(&queue, ended, now);
             }
         }
+        self.tell_changes(events::INTERNAL_USER, now);
     }
 
     /// When [`Broker::run_timers`] is next due; `waker` is woken when that becomes earlier.

@@ -143,6 +143,9 @@ impl Broker {
 
     fn add_vhost(&self, name: &VhostName) {
         let vhost = crate::vhost::Vhost::new(name.clone(), Arc::clone(&self.shared));
+        if **name == *self.options.default_vhost {
+            vhost.host_events();
+        }
         self.vhosts.insert(name.clone(), vhost);
     }
 }

@@ -163,6 +163,8 @@ impl Connection {
         self.client.heartbeat = tune_ok.heartbeat;
         self.shared.frame_max = tune_ok.frame_max;
         self.heartbeats.start(tune_ok.heartbeat, turn.now);
+        turn.host
+            .tuned(tune_ok.channel_max, tune_ok.frame_max, tune_ok.heartbeat);
         self.phase = Phase::Opening;
     }
 

@@ -195,6 +195,11 @@ pub trait Host {
     /// Checks `start-ok`. `client_properties` are the client's, for listings.
     fn login(&mut self, mechanism: &str, response: &[u8], client_properties: &FieldTable) -> Login;
 
+    /// What `tune-ok` settled: channels, octets of a frame, seconds between heartbeats. For listings.
+    fn tuned(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) {
+        let _ = (channel_max, frame_max, heartbeat);
+    }
+
     /// `connection.open`.
     fn open(&mut self, vhost: &VhostName) -> Result<(), AmqpError>;
 

@@ -6,6 +6,10 @@
 
 use std::fmt::Write;
 
+use amq_protocol::types::AMQPValue;
+
+use crate::model::arguments::type_name;
+
 /// Columns of a line.
 const LINE_COLUMNS: usize = 80;
 
@@ -125,8 +129,56 @@ fn printable(octets: &[u8]) -> Option<String> {
     Some(quoted)
 }
 
+/// An entry of an argument table as `~w` prints it, with its type: `{<<"x-max-length">>,signedint,5}`.
+pub fn entry(key: &str, value: &AMQPValue) -> String {
+    format!(
+        "{{{},{},{}}}",
+        binary(key.as_bytes()),
+        type_name(value),
+        term(value)
+    )
+}
+
+/// A value on one line. Tables are nested no deeper than [`TABLE_DEPTH_MAX`](crate::model::limits::TABLE_DEPTH_MAX).
+fn term(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::ShortShortInt(value) => value.to_string(),
+        AMQPValue::ShortShortUInt(value) => value.to_string(),
+        AMQPValue::ShortInt(value) => value.to_string(),
+        AMQPValue::ShortUInt(value) => value.to_string(),
+        AMQPValue::LongInt(value) => value.to_string(),
+        AMQPValue::LongUInt(value) => value.to_string(),
+        AMQPValue::LongLongInt(value) => value.to_string(),
+        AMQPValue::Timestamp(value) => value.to_string(),
+        AMQPValue::Float(value) => format!("{value:?}"),
+        AMQPValue::Double(value) => format!("{value:?}"),
+        AMQPValue::DecimalValue(value) => format!("{{{},{}}}", value.scale, value.value),
+        AMQPValue::ShortString(text) => binary(text.as_str().as_bytes()),
+        AMQPValue::LongString(text) => binary(text.as_bytes()),
+        AMQPValue::ByteArray(octets) => binary(octets.as_slice()),
+        AMQPValue::Void => "undefined".to_owned(),
+        AMQPValue::FieldArray(array) => {
+            let values = array.as_slice().iter();
+            let values: Vec<_> = values
+                .map(|value| format!("{{{},{}}}", type_name(value), term(value)))
+                .collect();
+            format!("[{}]", values.join(","))
+        }
+        AMQPValue::FieldTable(table) => {
+            let entries = table.inner().iter();
+            let entries: Vec<_> = entries
+                .map(|(key, value)| entry(key.as_str(), value))
+                .collect();
+            format!("[{}]", entries.join(","))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use amq_protocol::types::FieldTable;
+
     use super::*;
 
     fn pretty(octets: &[u8]) -> String {
@@ -145,6 +197,28 @@ mod tests {
         assert_eq!(pretty(b"a\x7f"), "<<97,127>>");
         assert_eq!(pretty(&[1, 2, 206]), "<<1,2,206>>");
         assert_eq!(numbers(b"AB"), "<<65,66>>");
+    }
+
+    #[test]
+    fn entries_are_printed_with_their_types() {
+        let mut inner = FieldTable::default();
+        inner.insert("k".into(), AMQPValue::Boolean(true));
+        let array = vec![AMQPValue::LongString("a".into()), AMQPValue::Void];
+        for (value, printed) in [
+            (AMQPValue::LongInt(5), "signedint,5"),
+            (AMQPValue::LongString("foo".into()), "longstr,<<\"foo\">>"),
+            (AMQPValue::Double(1.0), "double,1.0"),
+            (
+                AMQPValue::FieldArray(array.into()),
+                "array,[{longstr,<<\"a\">>},{void,undefined}]",
+            ),
+            (
+                AMQPValue::FieldTable(inner),
+                "table,[{<<\"k\">>,bool,true}]",
+            ),
+        ] {
+            assert_eq!(entry("x", &value), format!("{{<<\"x\">>,{printed}}}"));
+        }
     }
 
     #[test]

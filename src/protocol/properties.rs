@@ -304,6 +304,17 @@ pub fn of_headers(headers: &[u8]) -> Vec<u8> {
     with_headers(&[0, 0], headers)
 }
 
+/// Flags and property list of a persistent message that has `headers` and a time in seconds since the Unix epoch.
+pub fn of_event(headers: &[u8], seconds: u64) -> Vec<u8> {
+    let mut out = of_headers(headers);
+    let flags =
+        Property::Headers.flag() | Property::DeliveryMode.flag() | Property::Timestamp.flag();
+    out[..FLAGS_BYTES].copy_from_slice(&flags.to_be_bytes());
+    out.push(PERSISTENT);
+    out.extend_from_slice(&seconds.to_be_bytes());
+    out
+}
+
 /// Decodes all properties. Texts that are not UTF-8 have their bad octets replaced.
 pub fn decode(properties: &[u8]) -> Result<AMQPProperties, ContentError> {
     scan(properties)?;

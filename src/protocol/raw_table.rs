@@ -187,6 +187,13 @@ impl RawTable {
         self.raw(key.as_bytes(), &array(texts));
     }
 
+    /// Adds an array of 64-bit integers.
+    pub fn longs(&mut self, key: &str, numbers: impl IntoIterator<Item = i64>) {
+        let numbers = numbers.into_iter();
+        let numbers = numbers.map(|number| tagged(b'l', number.to_be_bytes()));
+        self.raw(key.as_bytes(), &array(numbers));
+    }
+
     /// Adds a table, given with its length.
     pub fn table(&mut self, key: &str, table: &[u8]) {
         self.raw(key.as_bytes(), &[b"F", table].concat());

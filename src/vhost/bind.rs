@@ -10,6 +10,8 @@ use crate::model::Lsn;
 use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::store::Record;
+use crate::vhost::ByItself;
+use crate::vhost::Change;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
 use crate::vhost::Vhost;
@@ -70,6 +72,8 @@ impl Vhost {
             return Ok(Lsn::NONE);
         }
         self.changed();
+        let events = &self.shared.events;
+        events.note(|| Change::BindingCreated(self.name.clone(), binding.clone()));
         if source.durable && destination.durable() {
             return Ok(self
                 .shared
@@ -101,6 +105,7 @@ impl Vhost {
         if source.durable && destination.durable() {
             records.push(definitions::undefine_binding(&self.name, binding));
         }
+        self.note_unbound(binding.clone(), ByItself(false));
         self.remove_if_unused(&source, &mut records);
         self.changed();
         Ok(self.shared.store.append(records))
@@ -146,20 +151,26 @@ impl Vhost {
             if removed.is_empty() {
                 continue;
             }
-            if source.durable && destination.durable() {
-                records.extend(removed.into_iter().map(|(routing_key, arguments)| {
-                    let (source, target) = (source.name.clone(), Target::of(destination));
-                    let binding = Binding {
-                        source,
-                        target,
-                        routing_key,
-                        arguments,
-                    };
-                    definitions::undefine_binding(&self.name, &binding)
-                }));
+            let by_itself = ByItself(matches!(destination, Destination::Queue(_)));
+            for (routing_key, arguments) in removed {
+                let binding = Binding {
+                    source: source.name.clone(),
+                    target: Target::of(destination),
+                    routing_key,
+                    arguments,
+                };
+                if source.durable && destination.durable() {
+                    records.push(definitions::undefine_binding(&self.name, &binding));
+                }
+                self.note_unbound(binding, by_itself);
             }
             self.remove_if_unused(&source, records);
         }
+    }
+
+    pub(super) fn note_unbound(&self, binding: Binding, by_itself: ByItself) {
+        let events = &self.shared.events;
+        events.note(|| Change::BindingDeleted(self.name.clone(), binding, by_itself));
     }
 
     fn remove_if_unused(&self, exchange: &Arc<Exchange>, records: &mut Vec<Record>) {

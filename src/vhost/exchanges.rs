@@ -10,7 +10,10 @@ use crate::model::arguments;
 use crate::queue::arguments::inequivalent;
 use crate::routing::Kind;
 use crate::store::Record;
+use crate::vhost::ByItself;
+use crate::vhost::Change;
 use crate::vhost::Destination;
+use crate::vhost::EVENT_EXCHANGE;
 use crate::vhost::Exchange;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
@@ -61,6 +64,21 @@ impl Vhost {
         }
     }
 
+    /// Makes this the virtual host whose [`EVENT_EXCHANGE`](crate::vhost::EVENT_EXCHANGE) tells of the node's events.
+    pub fn host_events(self: &Arc<Self>) {
+        let spec = ExchangeSpec {
+            name: ExchangeName::known(EVENT_EXCHANGE),
+            kind: Kind::Topic,
+            durable: true,
+            auto_delete: false,
+            internal: true,
+            arguments: Arguments::default(),
+        };
+        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec));
+        self.shared.events.settle(self, &exchange);
+        self.add_exchange(exchange);
+    }
+
     /// Declares an exchange, or checks that the one there is equivalent.
     pub fn declare_exchange(&self, spec: ExchangeSpec) -> Result<Lsn, AmqpError> {
         let _changes = self.changes.lock();
@@ -76,8 +94,10 @@ impl Vhost {
         } else {
             Lsn::NONE
         };
-        self.add_exchange(exchange);
+        self.add_exchange(Arc::clone(&exchange));
         self.changed();
+        let events = &self.shared.events;
+        events.note(|| Change::ExchangeCreated(self.name.clone(), exchange));
         Ok(lsn)
     }
 
@@ -154,11 +174,18 @@ impl Vhost {
             let undefine = |binding| definitions::undefine_binding(&self.name, binding);
             records.extend(stored.iter().map(undefine));
         }
+        if self.shared.events.wanted() {
+            for binding in exchange.bindings_where(|_| true) {
+                self.note_unbound(binding, ByItself(false));
+            }
+        }
         // Breaks cycles of exchanges that hold each other.
         *exchange.router.write() = crate::routing::Router::new(exchange.kind);
         if exchange.durable {
             records.push(definitions::undefine_exchange(&self.name, &exchange.name));
         }
         self.remove_destination(&Destination::Exchange(Arc::clone(exchange)), records);
+        let events = &self.shared.events;
+        events.note(|| Change::ExchangeDeleted(self.name.clone(), Arc::clone(exchange)));
     }
 }

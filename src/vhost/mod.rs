@@ -9,6 +9,7 @@
 mod bind;
 mod dead_letter;
 mod definitions;
+mod events;
 mod exchange;
 mod exchanges;
 pub mod policies;
@@ -40,6 +41,10 @@ pub use bind::Binding;
 pub use bind::Target;
 pub use definitions::DefinitionError;
 pub use definitions::Kind as DefinitionKind;
+pub use events::ByItself;
+pub use events::Change;
+pub use events::EVENT_EXCHANGE;
+pub use events::Events;
 pub use exchange::Destination;
 pub use exchange::Exchange;
 pub use exchanges::ExchangeSpec;
@@ -75,6 +80,8 @@ pub struct Shared {
     pub timers: Timers,
     /// What queues do whose arguments do not say.
     pub queue_defaults: QueueDefaults,
+    /// What changes, for who wants to hear of it.
+    pub events: Events,
     /// All queues of the node by id.
     pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
     next_id: AtomicU64,
@@ -92,6 +99,7 @@ impl Shared {
             store,
             queue_defaults,
             timers: Timers::default(),
+            events: Events::default(),
             queues: DashMap::default(),
             next_id: AtomicU64::new(next_id.max(1)),
         }

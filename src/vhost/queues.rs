@@ -16,6 +16,7 @@ use crate::queue::QueueOptions;
 use crate::queue::QueueType;
 use crate::queue::arguments::check_equivalent;
 use crate::store::Record;
+use crate::vhost::Change;
 use crate::vhost::Destination;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
@@ -72,6 +73,8 @@ impl Vhost {
             Lsn::NONE
         };
         self.add_queue(&handle);
+        let events = &self.shared.events;
+        events.note(|| Change::QueueCreated(Arc::clone(&handle)));
         // Arms the expiry of a queue that is never used.
         handle.enter(|_, _| ());
         Ok((handle, lsn))
@@ -219,6 +222,8 @@ impl Vhost {
             records.push(definitions::undefine_queue(queue));
         }
         self.remove_destination(&Destination::Queue(Arc::clone(queue)), records);
+        let events = &self.shared.events;
+        events.note(|| Change::QueueDeleted(Arc::clone(queue)));
     }
 
     /// Deletes what was exclusive to a connection that ends.

@@ -50,7 +50,7 @@ impl Session {
         let consumer = Consumer {
             id,
             channel,
-            tag: consume.tag,
+            tag: consume.tag.clone(),
             outbox: Arc::clone(&self.outbox),
             channel_limit: Arc::clone(&state.limit),
             no_ack: consume.no_ack,
@@ -70,8 +70,10 @@ impl Session {
         });
         added?;
         state.consumers.push(id);
-        self.consumers.insert(id, (channel, Arc::clone(&queue)));
+        self.consumers
+            .insert(id, (consume.tag.clone(), Arc::clone(&queue)));
         self.remember_queue(queue);
+        self.tell_consumer(channel, &consume);
         Ok(id)
     }
 
@@ -91,10 +93,11 @@ impl Session {
         channel: ChannelId,
         consumer: ConsumerId,
     ) -> Option<Arc<QueueHandle>> {
-        if let Some(channel) = self.channels.get_mut(&channel) {
-            channel.consumers.retain(|other| *other != consumer);
+        if let Some(state) = self.channels.get_mut(&channel) {
+            state.consumers.retain(|other| *other != consumer);
         }
-        let (_, queue) = self.consumers.remove(&consumer)?;
+        let (tag, queue) = self.consumers.remove(&consumer)?;
+        self.tell_consumer_gone(channel, &tag, &queue.name);
         Some(queue)
     }
 
@@ -103,12 +106,16 @@ impl Session {
             Some(state) => std::mem::take(&mut state.consumers),
             None => Vec::new(),
         };
+        let count = consumers.len();
         for consumer in consumers {
             self.consumer_remove(channel, consumer);
         }
         self.reply_consumer_end(channel);
         self.settle_ranges(channel, Fate::Lost, unacked);
-        self.channels.remove(&channel);
+        if self.channels.remove(&channel).is_some() {
+            self.tell_channel_closed(channel, count);
+        }
+        self.tell_consequences();
     }
 
     pub(super) fn channel_limit(&mut self, channel: ChannelId, prefetch: u16) {

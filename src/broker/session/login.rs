@@ -80,6 +80,7 @@ impl Session {
         let loopback = self.peer.ip().to_canonical().is_loopback();
         match self.broker.access.log_in(&credentials, loopback) {
             Ok(user) => {
+                self.tell_login(user.name(), mechanism, client_properties, None);
                 self.user = Some(user);
                 Login::Accepted
             }
@@ -87,6 +88,9 @@ impl Session {
                 tracing::warn!(
                     peer = %self.peer, user = %credentials.user, mechanism, %refusal, "login refused"
                 );
+                let why = refusal.to_string();
+                let name = credentials.user.as_str();
+                self.tell_login(name, mechanism, client_properties, Some(&why));
                 Login::Refused
             }
         }
@@ -148,6 +152,8 @@ impl Session {
             None => Lsn::NONE,
         };
         self.delivering.clear();
+        self.tell_consequences();
+        self.tell_closed();
         lsn
     }
 

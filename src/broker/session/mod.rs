@@ -5,6 +5,7 @@
 
 mod consume;
 mod declare;
+mod events;
 mod exclusive;
 mod firehose;
 mod judge;
@@ -40,6 +41,7 @@ use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
+use crate::model::ConsumerTag;
 use crate::model::Delivered;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
@@ -51,6 +53,7 @@ use crate::model::outbox::Parcel;
 use crate::queue::ChannelLimit;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
+use events::Told;
 use exclusive::Exclusive;
 use publish::RouteCache;
 use reply::ReplyConsumer;
@@ -78,7 +81,8 @@ pub struct Session {
     client_name: Option<String>,
     vhost: Option<Arc<Vhost>>,
     channels: HashMap<ChannelId, Channel>,
-    consumers: HashMap<ConsumerId, (ChannelId, Arc<QueueHandle>)>,
+    consumers: HashMap<ConsumerId, (ConsumerTag, Arc<QueueHandle>)>,
+    told: Option<Box<Told>>,
     exclusive: Exclusive,
     /// Queues that deliveries came from, so that settling needs no shared map.
     delivering: HashMap<QueueId, Arc<QueueHandle>>,
@@ -103,6 +107,7 @@ impl Session {
             vhost: None,
             channels: HashMap::new(),
             consumers: HashMap::new(),
+            told: None,
             exclusive: Exclusive::default(),
             delivering: HashMap::new(),
             routes: RouteCache::default(),
@@ -265,7 +270,13 @@ impl Host for Session {
     }
 
     fn open(&mut self, vhost: &VhostName) -> Result<(), AmqpError> {
-        self.open_vhost(vhost)
+        self.open_vhost(vhost)?;
+        self.tell_opened();
+        Ok(())
+    }
+
+    fn tuned(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) {
+        self.tell_tuned(channel_max, frame_max, heartbeat);
     }
 
     fn close(&mut self) -> Lsn {
@@ -280,6 +291,7 @@ impl Host for Session {
             replies: None,
         };
         self.channels.insert(channel, opened);
+        self.tell_channel_opened(channel);
         Ok(())
     }
 
@@ -288,7 +300,9 @@ impl Host for Session {
     }
 
     fn declare_exchange(&mut self, declare: ExchangeDeclare) -> Result<Lsn, AmqpError> {
-        self.exchange_declare(declare)
+        let answer = self.exchange_declare(declare);
+        self.tell_changes();
+        answer
     }
 
     fn check_exchange(&mut self, exchange: &ExchangeName) -> Result<(), AmqpError> {
@@ -300,11 +314,15 @@ impl Host for Session {
         exchange: &ExchangeName,
         if_unused: bool,
     ) -> Result<Lsn, AmqpError> {
-        self.exchange_delete(exchange, if_unused)
+        let answer = self.exchange_delete(exchange, if_unused);
+        self.tell_changes();
+        answer
     }
 
     fn declare_queue(&mut self, declare: QueueDeclare) -> Result<QueueDeclared, AmqpError> {
-        self.queue_declare(declare)
+        let answer = self.queue_declare(declare);
+        self.tell_changes();
+        answer
     }
 
     fn check_queue(&mut self, queue: &QueueName) -> Result<QueueDeclared, AmqpError> {
@@ -317,7 +335,9 @@ impl Host for Session {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<(u64, Lsn), AmqpError> {
-        self.queue_delete(queue, if_unused, if_empty)
+        let answer = self.queue_delete(queue, if_unused, if_empty);
+        self.tell_changes();
+        answer
     }
 
     fn purge_queue(&mut self, queue: &QueueName) -> Result<(u64, Lsn), AmqpError> {
@@ -325,11 +345,15 @@ impl Host for Session {
     }
 
     fn bind(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
-        self.binding_add(bind)
+        let answer = self.binding_add(bind);
+        self.tell_changes();
+        answer
     }
 
     fn unbind(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
-        self.binding_remove(bind)
+        let answer = self.binding_remove(bind);
+        self.tell_changes();
+        answer
     }
 
     fn publish(&mut self, channel: ChannelId, publish: Publish) -> Result<Published, AmqpError> {
@@ -358,6 +382,7 @@ impl Host for Session {
 
     fn cancel(&mut self, channel: ChannelId, consumer: ConsumerId) {
         self.consumer_remove(channel, consumer);
+        self.tell_consequences();
     }
 
     fn get(

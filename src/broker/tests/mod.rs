@@ -5,6 +5,7 @@ mod copies;
 mod dead_letter;
 mod declare;
 mod ending;
+mod events;
 mod firehose;
 mod permissions;
 mod publish;
