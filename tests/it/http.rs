@@ -201,7 +201,7 @@ fn the_overview_counts_what_there_is() {
         &overview["object_totals"],
         &json!({"connections": 1, "consumers": 1, "queues": 2, "exchanges": exchanges}),
     );
-    assert_eq!(exchanges, 7);
+    assert_eq!(exchanges, 8);
     let listeners = overview["listeners"].as_array().unwrap();
     let ports: Vec<_> = listeners
         .iter()
@@ -307,6 +307,7 @@ fn exchanges_and_bindings_are_listed() {
         ("amq.fanout", "fanout"),
         ("amq.headers", "headers"),
         ("amq.match", "headers"),
+        ("amq.rabbitmq.event", "topic"),
         ("amq.rabbitmq.trace", "topic"),
         ("amq.topic", "topic"),
         ("x", "headers"),
