@@ -31,7 +31,13 @@ impl Connection {
                 Parcel::ConsumerCancelled { channel, consumer } => {
                     let notify = self.client.wants_cancel;
                     if let Some(channel) = self.channels.get_mut(&channel) {
-                        channel.consumer_cancelled(consumer, notify, turn.out);
+                        // After `delete-ok`, where the client itself deleted the queue: as RabbitMQ says it. A client
+                        // that reads of its consumer's end first takes the deletion for failed.
+                        let out = match &mut self.shared.hold {
+                            Some(Hold::Commit { frames, .. }) => frames,
+                            _ => &mut *turn.out,
+                        };
+                        channel.consumer_cancelled(consumer, notify, out);
                     }
                 }
                 Parcel::Close { code, text } => self.close_by_force(code, text, turn),

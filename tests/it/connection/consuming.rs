@@ -228,6 +228,20 @@ fn a_consumer_whose_queue_is_gone_is_told() {
 }
 
 #[test]
+fn who_deletes_the_own_queue_reads_delete_ok_first() {
+    let mut client = Script::open_channel(1).with_queue("q");
+    client
+        .send("basic.consume 1 queue=q consumer=c")
+        .expect("basic.consume-ok");
+    client.host.durable = true;
+    client.send("queue.delete 1 queue=q").expect_nothing();
+    client
+        .committed(1)
+        .expect("queue.delete-ok 1")
+        .expect("basic.cancel 1 consumer=c nowait");
+}
+
+#[test]
 fn clients_that_cannot_hear_it_are_not_told() {
     let mut client = Script::open_with(ConnectionOptions::default(), "");
     client = client.with_channel(1).with_queue("q");
