@@ -6,7 +6,7 @@ SECONDS_FUZZ ?= 600
 
 .PHONY: all check test fuzz bench clean
 .PHONY: check-format check-lints check-docs check-dependencies
-.PHONY: test-tools test-rust test-release test-compat test-php-orders test-python-orders test-crash test-oracle
+.PHONY: test-tools test-rust test-release test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
 
 # Stages share the machine's cores and one build directory: one after the other.
 .NOTPARALLEL:
@@ -34,7 +34,7 @@ check-dependencies:
 	fi
 
 ## All tests. Installs what they need on a Debian machine with rustup's Rust.
-test: test-rust test-compat test-php-orders test-python-orders test-crash test-oracle
+test: test-rust test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
 
 test-tools:
 	@$(STAGE) tools .ci/install-tools
@@ -49,6 +49,9 @@ test-release: test-tools
 
 test-compat: test-release
 	@$(STAGE) compat-tests compat-tests/run
+
+test-suites: test-release
+	@$(STAGE) suites compat-tests/suites/run
 
 test-php-orders: test-release
 	@$(STAGE) php-orders examples/php-orders/run
