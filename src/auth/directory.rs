@@ -2,7 +2,7 @@
 //!
 //! A published directory is not changed: whoever wants a change clones it (cheap: users are shared), changes the
 //! clone, stores the records that the change returns, and publishes the clone. Which operation needs which right
-//! is asked above. Topic permissions will stand beside [`Permission`], per exchange.
+//! is asked above. Whoever has no topic permission for an exchange may use every key with it.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -16,9 +16,11 @@ use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::auth::Refusal;
 use crate::auth::Right;
+use crate::auth::TopicPermissionRecord;
 use crate::auth::User;
 use crate::auth::UserRecord;
 use crate::auth::permission::Permission;
+use crate::auth::permission::TopicPermission;
 use crate::model::UserName;
 use crate::model::VhostName;
 
@@ -26,11 +28,14 @@ use crate::model::VhostName;
 const ADMINISTRATOR: &str = "administrator";
 
 type Permissions = HashMap<VhostName, Arc<Permission>, RandomState>;
+/// By virtual host and exchange; a user has few.
+type TopicPermissions = Vec<Arc<TopicPermission>>;
 
 #[derive(Debug, Clone)]
 struct Entry {
     user: Arc<User>,
     permissions: Arc<Permissions>,
+    topic_permissions: Arc<TopicPermissions>,
 }
 
 /// See the module's documentation.
@@ -59,6 +64,7 @@ impl Directory {
         loopback_users: impl IntoIterator<Item = String>,
         users: impl IntoIterator<Item = UserRecord>,
         permissions: impl IntoIterator<Item = PermissionRecord>,
+        topic_permissions: impl IntoIterator<Item = TopicPermissionRecord>,
     ) -> Result<Self, AuthError> {
         let mut directory = Self::new(loopback_users);
         for record in users {
@@ -67,6 +73,9 @@ impl Directory {
         for record in permissions {
             let permission = Permission::stored(&record);
             directory.insert_permission(&record.user, &record.vhost, permission)?;
+        }
+        for record in topic_permissions {
+            directory.insert_topic_permission(TopicPermission::stored(record))?;
         }
         Ok(directory)
     }
@@ -138,6 +147,31 @@ impl Directory {
     pub fn check(&self, user: &str, vhost: &str, right: Right, name: &str) -> bool {
         self.permission_in(user, vhost)
             .is_some_and(|permission| permission.allows(right, name))
+    }
+
+    /// Whether `user` may use the routing key with a topic exchange: one without a permission for it may use all.
+    pub fn check_topic(
+        &self,
+        user: &str,
+        vhost: &str,
+        right: Right,
+        exchange: &str,
+        key: &str,
+    ) -> bool {
+        let Some(entry) = self.entries.get(user) else {
+            return false;
+        };
+        let found = entry.topic_permissions.iter().find(|permission| {
+            let record = permission.record();
+            record.vhost == vhost && record.exchange == exchange
+        });
+        found.is_none_or(|permission| permission.allows(right, key))
+    }
+
+    /// All topic permissions, in no order.
+    pub fn topic_permissions(&self) -> impl Iterator<Item = &TopicPermissionRecord> {
+        let all = self.entries.values().map(|entry| &entry.topic_permissions);
+        all.flat_map(|permissions| permissions.iter().map(|permission| permission.record()))
     }
 
     /// The user called `name`.
@@ -222,9 +256,48 @@ impl Directory {
     }
 
     /// Removes a user and its permissions, which are returned; `None` when there was no such user.
-    pub fn delete_user(&mut self, name: &str) -> Option<Vec<PermissionRecord>> {
+    pub fn delete_user(
+        &mut self,
+        name: &str,
+    ) -> Option<(Vec<PermissionRecord>, Vec<TopicPermissionRecord>)> {
         let entry = self.entries.remove(name)?;
-        Some(permission_records(name, &entry.permissions).collect())
+        let topics = entry.topic_permissions.iter();
+        Some((
+            permission_records(name, &entry.permissions).collect(),
+            topics
+                .map(|permission| permission.record().clone())
+                .collect(),
+        ))
+    }
+
+    /// Adds or replaces a topic permission.
+    ///
+    /// # Errors
+    /// When there is no such user, or a pattern is no regular expression.
+    pub fn set_topic_permission(&mut self, record: TopicPermissionRecord) -> Result<(), AuthError> {
+        self.insert_topic_permission(TopicPermission::checked(record)?)
+    }
+
+    /// Removes those topic permissions of `user` in `vhost` that are for `exchange`, or all without one.
+    pub fn clear_topic_permissions(
+        &mut self,
+        user: &str,
+        vhost: &str,
+        exchange: Option<&str>,
+    ) -> Vec<TopicPermissionRecord> {
+        let Some(entry) = self.entries.get_mut(user) else {
+            return Vec::new();
+        };
+        let goes = |permission: &Arc<TopicPermission>| {
+            let record = permission.record();
+            record.vhost == vhost && exchange.is_none_or(|exchange| record.exchange == exchange)
+        };
+        let (gone, left): (Vec<_>, Vec<_>) =
+            entry.topic_permissions.iter().cloned().partition(goes);
+        entry.topic_permissions = Arc::new(left);
+        gone.iter()
+            .map(|permission| permission.record().clone())
+            .collect()
     }
 
     /// Adds or replaces a permission.
@@ -249,12 +322,19 @@ impl Directory {
     }
 
     /// Removes all permissions in a virtual host that is going away.
-    pub fn remove_vhost(&mut self, vhost: &str) -> Vec<PermissionRecord> {
+    pub fn remove_vhost(
+        &mut self,
+        vhost: &str,
+    ) -> (Vec<PermissionRecord>, Vec<TopicPermissionRecord>) {
         let users: Vec<UserName> = self.entries.keys().cloned().collect();
-        users
+        let permissions = users
             .iter()
-            .filter_map(|user| self.clear_permission(user, vhost))
-            .collect()
+            .filter_map(|user| self.clear_permission(user, vhost));
+        let permissions = permissions.collect();
+        let topics = users
+            .iter()
+            .flat_map(|user| self.clear_topic_permissions(user, vhost, None));
+        (permissions, topics.collect())
     }
 
     fn permission_in(&self, user: &str, vhost: &str) -> Option<&Permission> {
@@ -279,11 +359,26 @@ impl Directory {
                 let entry = Entry {
                     user: Arc::clone(&user),
                     permissions: Arc::default(),
+                    topic_permissions: Arc::default(),
                 };
                 self.entries.insert(user.name.clone(), entry);
             }
         }
         record
+    }
+
+    fn insert_topic_permission(&mut self, permission: TopicPermission) -> Result<(), AuthError> {
+        let record = permission.record();
+        let (vhost, exchange) = (record.vhost.clone(), record.exchange.clone());
+        let entry = self.entry_mut(&record.user.clone())?;
+        let others = entry.topic_permissions.iter().filter(|other| {
+            let other = other.record();
+            other.vhost != vhost || other.exchange != exchange
+        });
+        let mut all: TopicPermissions = others.cloned().collect();
+        all.push(Arc::new(permission));
+        entry.topic_permissions = Arc::new(all);
+        Ok(())
     }
 
     fn insert_permission(
@@ -495,7 +590,7 @@ mod tests {
                 .set_permission(&permission("u", vhost, ["", "", ""]))
                 .expect("set");
         }
-        let mut gone = directory.remove_vhost("/");
+        let (mut gone, _) = directory.remove_vhost("/");
         gone.sort_by(|left, right| left.user.cmp(&right.user));
         assert_eq!(
             gone,
@@ -506,7 +601,7 @@ mod tests {
         );
         assert_eq!(
             directory.delete_user("u"),
-            Some(vec![permission("u", "a", [""; 3])])
+            Some((vec![permission("u", "a", [""; 3])], Vec::new()))
         );
         assert_eq!(directory.delete_user("u"), None);
         directory.put_user(&name("u"), PasswordHash::new("p"), Vec::new());
@@ -514,6 +609,58 @@ mod tests {
             !directory.may_access("u", "a"),
             "nothing is inherited from the name"
         );
+    }
+
+    fn topic(exchange: &str, write: &str, read: &str) -> TopicPermissionRecord {
+        TopicPermissionRecord {
+            user: "a.b".to_owned(),
+            vhost: "/".to_owned(),
+            exchange: exchange.to_owned(),
+            write: write.to_owned(),
+            read: read.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_topic_permission_bounds_the_keys_of_one_exchange() {
+        let mut directory = first_start();
+        directory.put_user(&name("a.b"), PasswordHash::new("p"), Vec::new());
+        let may = |directory: &Directory, right, exchange: &str, key: &str| {
+            directory.check_topic("a.b", "/", right, exchange, key)
+        };
+        assert!(may(&directory, Right::Write, "x", "any"));
+        let record = topic("x", "^{username}\\.{vhost}$", "");
+        directory.set_topic_permission(record.clone()).expect("set");
+        assert!(may(&directory, Right::Write, "x", "a.b./"));
+        assert!(
+            !may(&directory, Right::Write, "x", "axb./"),
+            "names are literal"
+        );
+        assert!(!may(&directory, Right::Read, "x", "a"));
+        assert!(may(&directory, Right::Read, "x", ""));
+        assert!(may(&directory, Right::Read, "y", "a"));
+        assert!(directory.check_topic("a.b", "v", Right::Read, "x", "a"));
+        assert!(directory.check_topic("guest", "/", Right::Read, "x", "a"));
+        assert!(!directory.check_topic("nobody", "/", Right::Read, "x", "a"));
+
+        directory
+            .set_topic_permission(topic("y", "", ""))
+            .expect("set");
+        assert!(directory.set_topic_permission(topic("z", "(", "")).is_err());
+        let users: Vec<UserRecord> = directory.users().map(|user| user.record()).collect();
+        let stored: Vec<_> = directory.topic_permissions().cloned().collect();
+        let loaded = Directory::load([], users, [], stored).expect("loaded");
+        assert!(!may(&loaded, Right::Write, "y", "a"));
+        directory
+            .set_topic_permission(topic("y", ".*", ""))
+            .expect("set");
+        assert!(may(&directory, Right::Write, "y", "a"));
+        assert_eq!(
+            directory.clear_topic_permissions("a.b", "/", Some("x")),
+            [record]
+        );
+        assert_eq!(directory.clear_topic_permissions("a.b", "/", None).len(), 1);
+        assert!(may(&directory, Right::Write, "y", "a"));
     }
 
     #[test]
@@ -530,7 +677,7 @@ mod tests {
         let users: Vec<UserRecord> = directory.users().map(|user| user.record()).collect();
         let permissions: Vec<PermissionRecord> = directory.permissions().collect();
         assert_eq!((users.len(), permissions.len()), (2, 2));
-        let loaded = Directory::load([], users, permissions).expect("loaded");
+        let loaded = Directory::load([], users, permissions, []).expect("loaded");
         let user = loaded.authenticate(&credentials("u", "p")).expect("let in");
         assert!(user.has_tag("monitoring"));
         assert_eq!(loaded.permissions_of("u"), directory.permissions_of("u"));
@@ -548,11 +695,11 @@ mod tests {
             .map(|user| user.record())
             .collect::<Vec<_>>();
         let stored = permission("guest", "/", ["(", ".*", ".*"]);
-        let directory = Directory::load([], users, [stored]).expect("loaded");
+        let directory = Directory::load([], users, [stored], []).expect("loaded");
         assert!(!directory.check("guest", "/", Right::Configure, "("));
         assert!(directory.check("guest", "/", Right::Read, "("));
         let orphan = permission("nobody", "/", [".*"; 3]);
-        assert!(Directory::load([], [], [orphan]).is_err());
+        assert!(Directory::load([], [], [orphan], []).is_err());
     }
 
     #[test]

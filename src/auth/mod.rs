@@ -19,6 +19,7 @@ pub use password::HashingAlgorithm;
 pub use password::PasswordHash;
 pub use permission::Right;
 pub use records::PermissionRecord;
+pub use records::TopicPermissionRecord;
 pub use records::UserRecord;
 pub use refusal::Refusal;
 pub use sasl::Credentials;

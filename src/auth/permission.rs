@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::auth::AuthError;
 use crate::auth::PermissionRecord;
+use crate::auth::TopicPermissionRecord;
 use crate::model::Pattern;
 
 /// Kinds of permission (specification: multi-tenancy §3.1).
@@ -76,5 +77,54 @@ impl Permission {
             write: self.write.source().to_owned(),
             read: self.read.source().to_owned(),
         }
+    }
+}
+
+/// The routing keys that one user may use with one exchange. In its patterns `{username}` and `{vhost}` stand for the
+/// names, taken literally.
+#[derive(Debug)]
+pub(super) struct TopicPermission {
+    record: TopicPermissionRecord,
+    write: Pattern,
+    read: Pattern,
+}
+
+impl TopicPermission {
+    /// As an operator gave it.
+    ///
+    /// # Errors
+    /// When a pattern is no regular expression.
+    pub(super) fn checked(record: TopicPermissionRecord) -> Result<Self, AuthError> {
+        Pattern::checked(&record.write)?;
+        Pattern::checked(&record.read)?;
+        Ok(Self::stored(record))
+    }
+
+    /// As it was stored: a pattern that does not compile denies.
+    pub(super) fn stored(record: TopicPermissionRecord) -> Self {
+        let pattern = |source: &str| {
+            let source = source.replace("{username}", &Pattern::literally(&record.user));
+            Pattern::new(&source.replace("{vhost}", &Pattern::literally(&record.vhost)))
+        };
+        Self {
+            write: pattern(&record.write),
+            read: pattern(&record.read),
+            record,
+        }
+    }
+
+    /// Whether `right` is given on the routing key.
+    pub(super) fn allows(&self, right: Right, key: &str) -> bool {
+        match right {
+            // Nobody configures a key.
+            Right::Configure => false,
+            Right::Write => self.write.matches(key),
+            Right::Read => self.read.matches(key),
+        }
+    }
+
+    /// For storing.
+    pub(super) fn record(&self) -> &TopicPermissionRecord {
+        &self.record
     }
 }

@@ -46,6 +46,21 @@ pub struct PermissionRecord {
     pub read: String,
 }
 
+/// A stored topic permission: which routing keys one user may use with one exchange, as regular expressions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPermissionRecord {
+    /// The user's name.
+    pub user: String,
+    /// The virtual host's name.
+    pub vhost: String,
+    /// The exchange's name; it need not exist.
+    pub exchange: String,
+    /// Keys the user may publish with.
+    pub write: String,
+    /// Keys the user may bind with.
+    pub read: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

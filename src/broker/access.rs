@@ -14,6 +14,7 @@ use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::auth::Refusal;
 use crate::auth::Right;
+use crate::auth::TopicPermissionRecord;
 use crate::auth::User;
 use crate::auth::UserRecord;
 use crate::broker::definitions;
@@ -47,8 +48,14 @@ impl Access {
         &self,
         users: Vec<UserRecord>,
         permissions: Vec<PermissionRecord>,
+        topic_permissions: Vec<TopicPermissionRecord>,
     ) -> Result<(), AuthError> {
-        let directory = Directory::load(self.loopback_users.clone(), users, permissions)?;
+        let directory = Directory::load(
+            self.loopback_users.clone(),
+            users,
+            permissions,
+            topic_permissions,
+        )?;
         self.directory.store(Arc::new(directory));
         Ok(())
     }
@@ -85,9 +92,21 @@ impl Access {
         self.directory.load().check(user, vhost, right, name)
     }
 
+    /// Whether the user may use the routing key with a topic exchange.
+    pub fn check_topic(
+        &self,
+        user: &str,
+        vhost: &str,
+        right: Right,
+        exchange: &str,
+        key: &str,
+    ) -> bool {
+        let directory = self.directory.load();
+        directory.check_topic(user, vhost, right, exchange, key)
+    }
+
     /// Adds a user or replaces its password and tags. Answers what to wait for.
-    pub fn put_user(&self, name: &UserName, password: &str, tags: Vec<String>) -> Lsn {
-        let password = PasswordHash::new(password);
+    pub fn put_user(&self, name: &UserName, password: PasswordHash, tags: Vec<String>) -> Lsn {
         self.change(|directory| {
             Ok(vec![definitions::define_user(
                 &directory.put_user(name, password, tags),
@@ -99,17 +118,55 @@ impl Access {
     /// Removes a user and its permissions.
     pub fn delete_user(&self, name: &str) -> Result<Lsn, AuthError> {
         self.change(|directory| {
-            let permissions = directory
-                .delete_user(name)
-                .ok_or_else(|| AuthError::NoSuchUser {
-                    user: name.to_owned(),
-                })?;
+            let (permissions, topics) =
+                directory
+                    .delete_user(name)
+                    .ok_or_else(|| AuthError::NoSuchUser {
+                        user: name.to_owned(),
+                    })?;
             let mut records = vec![definitions::undefine_user(name)];
             records.extend(permissions.iter().map(|permission| {
                 definitions::undefine_permission(&permission.user, &permission.vhost)
             }));
+            records.extend(topics.iter().map(definitions::undefine_topic_permission));
             Ok(records)
         })
+    }
+
+    /// Removes all permissions in a virtual host that is going away.
+    pub(super) fn remove_vhost(&self, vhost: &str) -> Lsn {
+        self.change(|directory| {
+            let (permissions, topics) = directory.remove_vhost(vhost);
+            let undefine = |permission: &PermissionRecord| {
+                definitions::undefine_permission(&permission.user, vhost)
+            };
+            let mut records: Vec<Record> = permissions.iter().map(undefine).collect();
+            records.extend(topics.iter().map(definitions::undefine_topic_permission));
+            Ok(records)
+        })
+        .unwrap_or(Lsn::NONE)
+    }
+
+    /// Adds or replaces a topic permission.
+    pub fn set_topic_permission(
+        &self,
+        permission: TopicPermissionRecord,
+    ) -> Result<Lsn, AuthError> {
+        self.change(|directory| {
+            let record = definitions::define_topic_permission(&permission);
+            directory.set_topic_permission(permission)?;
+            Ok(vec![record])
+        })
+    }
+
+    /// Removes the topic permissions of a user in a virtual host, for one exchange or for all.
+    pub fn clear_topic_permissions(&self, user: &str, vhost: &str, exchange: Option<&str>) -> Lsn {
+        self.change(|directory| {
+            let cleared = directory.clear_topic_permissions(user, vhost, exchange);
+            let undefine = cleared.iter().map(definitions::undefine_topic_permission);
+            Ok(undefine.collect())
+        })
+        .unwrap_or(Lsn::NONE)
     }
 
     /// Adds or replaces a permission.

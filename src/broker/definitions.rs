@@ -5,10 +5,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::auth::PermissionRecord;
+use crate::auth::TopicPermissionRecord;
 use crate::auth::UserRecord;
 use crate::model::VhostName;
+use crate::queue::QueueType;
 use crate::store::Definition;
 use crate::store::Record;
+use crate::vhost::VhostMetadata;
 
 /// Kinds of definition that the broker itself stores; those of virtual hosts have numbers from 16 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +20,18 @@ pub(super) enum Kind {
     Vhost = 1,
     User = 2,
     Permission = 3,
+    TopicPermission = 4,
 }
 
 #[derive(Serialize, Deserialize)]
 struct VhostRecord {
     name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    default_queue_type: Option<String>,
 }
 
 fn define(kind: Kind, key: Vec<u8>, record: &impl Serialize) -> Record {
@@ -33,14 +43,25 @@ fn define(kind: Kind, key: Vec<u8>, record: &impl Serialize) -> Record {
     }
 }
 
-pub(super) fn define_vhost(name: &VhostName) -> Record {
+pub(super) fn define_vhost(name: &VhostName, metadata: &VhostMetadata) -> Record {
+    let queue_type = metadata.default_queue_type.map(QueueType::name);
     define(
         Kind::Vhost,
         name.as_bytes().to_vec(),
         &VhostRecord {
             name: name.to_string(),
+            description: metadata.description.clone(),
+            tags: metadata.tags.clone(),
+            default_queue_type: queue_type.map(str::to_owned),
         },
     )
+}
+
+pub(super) fn undefine_vhost(name: &str) -> Record {
+    Record::Undefine {
+        kind: Kind::Vhost as u8,
+        key: name.as_bytes().to_vec(),
+    }
 }
 
 pub(super) fn define_user(user: &UserRecord) -> Record {
@@ -76,6 +97,30 @@ pub(super) fn undefine_permission(user: &str, vhost: &str) -> Record {
     }
 }
 
+fn topic_permission_key(permission: &TopicPermissionRecord) -> Vec<u8> {
+    let mut key = (permission.user.len() as u32).to_be_bytes().to_vec();
+    key.extend_from_slice(permission.user.as_bytes());
+    key.extend_from_slice(&(permission.vhost.len() as u32).to_be_bytes());
+    key.extend_from_slice(permission.vhost.as_bytes());
+    key.extend_from_slice(permission.exchange.as_bytes());
+    key
+}
+
+pub(super) fn define_topic_permission(permission: &TopicPermissionRecord) -> Record {
+    define(
+        Kind::TopicPermission,
+        topic_permission_key(permission),
+        permission,
+    )
+}
+
+pub(super) fn undefine_topic_permission(permission: &TopicPermissionRecord) -> Record {
+    Record::Undefine {
+        kind: Kind::TopicPermission as u8,
+        key: topic_permission_key(permission),
+    }
+}
+
 fn read_all<T: DeserializeOwned>(definitions: &[Definition], kind: Kind) -> Vec<T> {
     let of_kind = definitions
         .iter()
@@ -93,10 +138,19 @@ fn read_all<T: DeserializeOwned>(definitions: &[Definition], kind: Kind) -> Vec<
         .collect()
 }
 
-pub(super) fn read_vhosts(definitions: &[Definition]) -> Vec<VhostName> {
-    read_all::<VhostRecord>(definitions, Kind::Vhost)
+pub(super) fn read_vhosts(definitions: &[Definition]) -> Vec<(VhostName, VhostMetadata)> {
+    let read = |record: VhostRecord| {
+        let queue_type = record.default_queue_type.as_deref();
+        let metadata = VhostMetadata {
+            description: record.description,
+            tags: record.tags,
+            default_queue_type: queue_type.and_then(QueueType::from_name),
+        };
+        Some((VhostName::new(&record.name).ok()?, metadata))
+    };
+    read_all(definitions, Kind::Vhost)
         .into_iter()
-        .filter_map(|record| VhostName::new(&record.name).ok())
+        .filter_map(read)
         .collect()
 }
 
@@ -106,4 +160,8 @@ pub(super) fn read_users(definitions: &[Definition]) -> Vec<UserRecord> {
 
 pub(super) fn read_permissions(definitions: &[Definition]) -> Vec<PermissionRecord> {
     read_all(definitions, Kind::Permission)
+}
+
+pub(super) fn read_topic_permissions(definitions: &[Definition]) -> Vec<TopicPermissionRecord> {
+    read_all(definitions, Kind::TopicPermission)
 }

@@ -13,13 +13,13 @@ mod session;
 mod start;
 #[cfg(test)]
 mod tests;
+mod vhosts;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
-use dashmap::Entry;
 
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
@@ -77,22 +77,6 @@ impl Broker {
         let mut vhosts: Vec<_> = self.vhosts.iter().map(|vhost| Arc::clone(&vhost)).collect();
         vhosts.sort_by(|left, right| left.name().cmp(right.name()));
         vhosts
-    }
-
-    /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
-    pub fn create_vhost(&self, name: &VhostName) -> Lsn {
-        let Entry::Vacant(vacant) = self.vhosts.entry(name.clone()) else {
-            return Lsn::NONE;
-        };
-        // Before anyone can find it: on disk nothing may come before its virtual host.
-        let store = &self.shared.store;
-        let lsn = store.append(vec![definitions::define_vhost(name)]);
-        let vhost = Vhost::new(name.clone(), Arc::clone(&self.shared));
-        if **name == *self.options.default_vhost {
-            vhost.host_events();
-        }
-        vacant.insert(vhost);
-        lsn
     }
 
     /// How far the store is durable.

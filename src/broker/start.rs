@@ -17,6 +17,7 @@ use crate::model::VhostName;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::vhost::Shared;
+use crate::vhost::VhostMetadata;
 use crate::vhost::recover::recover;
 use crate::vhost::recover::write_redelivered;
 
@@ -72,12 +73,13 @@ impl Broker {
             broker.first_start()?;
             return Ok(broker);
         }
-        for name in vhosts {
-            broker.add_vhost(&name);
+        for (name, metadata) in vhosts {
+            broker.add_vhost(&name, metadata);
         }
         broker.access.restore(
             definitions::read_users(&recovered.definitions),
             definitions::read_permissions(&recovered.definitions),
+            definitions::read_topic_permissions(&recovered.definitions),
         )?;
         let topology = recover(
             &recovered.definitions,
@@ -135,14 +137,20 @@ impl Broker {
         let user_made = self
             .access
             .make_first_user(&user, &options.default_pass, &vhost);
-        let vhost_made = self.create_vhost(&vhost);
+        let vhost_made = self.create_vhost(
+            &vhost,
+            VhostMetadata {
+                description: "Default virtual host".to_owned(),
+                ..VhostMetadata::default()
+            },
+        );
         self.shared.store.wait(vhost_made.max(user_made))?;
         tracing::info!(%vhost, %user, "first start: made a virtual host and a user");
         Ok(())
     }
 
-    fn add_vhost(&self, name: &VhostName) {
-        let vhost = crate::vhost::Vhost::new(name.clone(), Arc::clone(&self.shared));
+    fn add_vhost(&self, name: &VhostName, metadata: VhostMetadata) {
+        let vhost = crate::vhost::Vhost::new(name.clone(), metadata, Arc::clone(&self.shared));
         if **name == *self.options.default_vhost {
             vhost.host_events();
         }

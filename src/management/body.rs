@@ -59,6 +59,40 @@ impl Body {
     pub(super) fn take_optional(&mut self, key: &str) -> Option<Value> {
         self.0.remove(key)
     }
+
+    /// The flag under `key`, which may be written as a text.
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ApiError> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
+            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
+            Some(other) => Err(ApiError::BadRequest(serde_json::json!([
+                "not_boolean",
+                other
+            ]))),
+        }
+    }
+}
+
+/// Tags as a text with commas, or as a list; `null` is none.
+pub(super) fn tags(value: &Value) -> Result<Vec<String>, ApiError> {
+    let trimmed = |tag: &str| tag.trim().to_owned();
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => {
+            let tags = text.split(',').filter(|tag| !tag.is_empty());
+            Ok(tags.map(trimmed).collect())
+        }
+        Value::Array(items) => {
+            let tags = items.iter().map(|item| item.as_str().map(trimmed));
+            tags.collect::<Option<_>>()
+                .ok_or_else(|| ApiError::bad_request("tags are not texts"))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(ApiError::bad_request("tags are not texts"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +130,17 @@ mod tests {
             ApiError::bad_request("[{key_missing,b},{key_missing,c}]")
         );
         assert_eq!(body.take(["a"]), Ok([json!(1)]));
+    }
+
+    #[test]
+    fn flags_may_be_texts() {
+        let body = Body(parse(br#"{"a":true,"b":"false","c":"x"}"#).expect("an object"));
+        assert_eq!(body.flag("a"), Ok(Some(true)));
+        assert_eq!(body.flag("b"), Ok(Some(false)));
+        assert_eq!(body.flag("d"), Ok(None));
+        assert_eq!(
+            refusal(body.flag("c")),
+            ApiError::BadRequest(json!(["not_boolean", "x"]))
+        );
     }
 }

@@ -12,7 +12,11 @@ mod listener;
 mod objects;
 mod overview;
 mod path;
+mod permissions;
 mod policies;
+mod topic_permissions;
+mod users;
+mod vhosts;
 
 use std::io;
 use std::net::SocketAddr;
@@ -63,8 +67,60 @@ fn router(api: Api) -> Router {
         .route("/api/overview", get(overview::overview))
         .route("/api/whoami", get(overview::whoami))
         .route("/api/version", get(overview::version))
-        .route("/api/vhosts", get(objects::vhosts))
-        .route("/api/vhosts/{vhost}", get(objects::vhost))
+        .route("/api/vhosts", get(vhosts::vhosts))
+        .route(
+            "/api/vhosts/{vhost}",
+            get(vhosts::vhost)
+                .put(vhosts::put_vhost)
+                .delete(vhosts::delete_vhost),
+        )
+        .route(
+            "/api/vhosts/{vhost}/permissions",
+            get(permissions::of_vhost),
+        )
+        .route(
+            "/api/vhosts/{vhost}/topic-permissions",
+            get(topic_permissions::of_vhost),
+        )
+        .route("/api/users", get(users::users))
+        .route(
+            "/api/users/without-permissions",
+            get(users::without_permissions),
+        )
+        .route(
+            "/api/users/{user}",
+            get(users::user)
+                .put(users::put_user)
+                .delete(users::delete_user),
+        )
+        .route("/api/users/{user}/permissions", get(permissions::of_user))
+        .route(
+            "/api/users/{user}/topic-permissions",
+            get(topic_permissions::of_user),
+        )
+        .route("/api/permissions", get(permissions::permissions))
+        .route(
+            "/api/permissions/{vhost}/{user}",
+            get(permissions::permission)
+                .put(permissions::put_permission)
+                .delete(permissions::delete_permission),
+        )
+        .route(
+            "/api/topic-permissions",
+            get(topic_permissions::topic_permissions),
+        )
+        .route(
+            "/api/topic-permissions/{vhost}/{user}",
+            get(topic_permissions::of_both)
+                .put(topic_permissions::put_topic_permission)
+                .delete(topic_permissions::delete_topic_permissions),
+        )
+        .route(
+            "/api/topic-permissions/{vhost}/{user}/{exchange}",
+            get(topic_permissions::of_exchange)
+                .put(topic_permissions::put_topic_permission_of_exchange)
+                .delete(topic_permissions::delete_topic_permission),
+        )
         .route("/api/exchanges", get(objects::exchanges))
         .route("/api/exchanges/{vhost}", get(objects::exchanges_in))
         .route("/api/exchanges/{vhost}/{name}", get(objects::exchange))

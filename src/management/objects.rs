@@ -1,4 +1,4 @@
-//! Lists of virtual hosts, exchanges, queues, bindings and connections.
+//! Lists of exchanges, queues, bindings and connections.
 
 use axum::Json;
 use axum::extract::State;
@@ -56,21 +56,6 @@ fn arguments_json(arguments: &Arguments) -> Value {
         .map(|(key, value)| (key.to_owned(), value_json(value)))
         .collect();
     Value::Object(entries)
-}
-
-fn vhost_json(vhost: &Vhost) -> Value {
-    let (mut ready, mut unacked) = (0, 0);
-    for queue in vhost.queues() {
-        let (counts, _) = queue.enter(|state, _| state.counts());
-        ready += counts.ready;
-        unacked += counts.unacked;
-    }
-    json!({
-        "name": vhost.name().as_str(),
-        "messages": ready + unacked,
-        "messages_ready": ready,
-        "messages_unacknowledged": unacked,
-    })
 }
 
 fn queue_json(queue: &QueueHandle, node: &str) -> Value {
@@ -151,23 +136,6 @@ fn all_bindings(vhost: &Vhost) -> Vec<Value> {
     explicit
         .map(|binding| binding_json(vhost, &binding))
         .collect()
-}
-
-pub(super) async fn vhosts(caller: Caller, State(api): State<Api>) -> Answer {
-    let vhosts = if caller.monitors() {
-        api.broker.vhosts()
-    } else {
-        caller.vhosts(&api)
-    };
-    Ok(Json(vhosts.iter().map(|vhost| vhost_json(vhost)).collect()))
-}
-
-pub(super) async fn vhost(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-) -> Answer {
-    Ok(Json(vhost_json(&*caller.vhost(&api, &vhost)?)))
 }
 
 pub(super) async fn queues(caller: Caller, State(api): State<Api>) -> Answer {

@@ -66,6 +66,11 @@ impl Pattern {
         })
     }
 
+    /// A pattern's text that is found where `text` is.
+    pub fn literally(text: &str) -> String {
+        fancy_regex::escape(text).into_owned()
+    }
+
     /// The text it was made of.
     pub fn source(&self) -> &str {
         &self.source

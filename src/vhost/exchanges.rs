@@ -82,6 +82,7 @@ impl Vhost {
     /// Declares an exchange, or checks that the one there is equivalent.
     pub fn declare_exchange(&self, spec: ExchangeSpec) -> Result<Lsn, AmqpError> {
         let _changes = self.changes.lock();
+        self.check_alive()?;
         if let Some(existing) = self.exchange(&spec.name) {
             self.check_equivalent_exchange(&existing, &spec)?;
             return Ok(Lsn::NONE);

@@ -9,9 +9,11 @@
 mod bind;
 mod dead_letter;
 mod definitions;
+mod end;
 mod events;
 mod exchange;
 mod exchanges;
+mod metadata;
 pub mod policies;
 pub mod publish;
 mod queue_handle;
@@ -49,6 +51,7 @@ pub use exchange::Destination;
 pub use exchange::Exchange;
 pub use exchanges::ExchangeSpec;
 pub use exchanges::TRACE_EXCHANGE;
+pub use metadata::VhostMetadata;
 use policies::Policies;
 pub use publish::Route;
 pub use queue_handle::QueueHandle;
@@ -127,13 +130,16 @@ pub struct Vhost {
     changes: Mutex<()>,
     policies: ArcSwap<Policies>,
     policy_changes: Mutex<()>,
+    metadata: ArcSwap<VhostMetadata>,
+    /// Set under `changes`.
+    deleted: AtomicBool,
     /// For its queues, whose dead messages it routes.
     this: Weak<Vhost>,
 }
 
 impl Vhost {
     /// A virtual host with the exchanges that every one has (spec §5.1).
-    pub fn new(name: VhostName, shared: Arc<Shared>) -> Arc<Self> {
+    pub fn new(name: VhostName, metadata: VhostMetadata, shared: Arc<Shared>) -> Arc<Self> {
         let vhost = Arc::new_cyclic(|this| Self {
             name,
             shared,
@@ -144,6 +150,8 @@ impl Vhost {
             changes: Mutex::new(()),
             policies: ArcSwap::default(),
             policy_changes: Mutex::new(()),
+            metadata: ArcSwap::from_pointee(metadata),
+            deleted: AtomicBool::new(false),
             this: Weak::clone(this),
         });
         vhost.declare_system_exchanges();
@@ -166,6 +174,16 @@ impl Vhost {
         if was != tracing {
             tracing::info!(vhost = %self.name, tracing, "firehose switched");
         }
+    }
+
+    /// What is noted about it.
+    pub fn metadata(&self) -> Arc<VhostMetadata> {
+        self.metadata.load_full()
+    }
+
+    /// Replaces what is noted about it. The caller stores it.
+    pub fn set_metadata(&self, metadata: VhostMetadata) {
+        self.metadata.store(Arc::new(metadata));
     }
 
     /// Grows with each change that could alter a route.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use amq_protocol::types::AMQPValue;
+
 use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::ConnectionId;
@@ -46,10 +48,12 @@ impl Vhost {
         now: u64,
     ) -> Result<(Arc<QueueHandle>, Lsn), AmqpError> {
         let _changes = self.changes.lock();
+        self.check_alive()?;
         let resource = self.queue_resource(&spec.name);
         // An exclusive queue is gone at the latest with the node, so nothing of it is stored.
         let durable = spec.durable && spec.owner.is_none();
-        let spec = QueueSpec { durable, ..spec };
+        let mut spec = QueueSpec { durable, ..spec };
+        self.complete_queue_type(&mut spec);
         if let Some(existing) = self.queue(&spec.name) {
             self.check_equivalent_queue(&existing, &spec, &resource)?;
             existing.enter(|queue, _| queue.declared(now));
@@ -78,6 +82,32 @@ impl Vhost {
         // Arms the expiry of a queue that is never used.
         handle.enter(|_, _| ());
         Ok((handle, lsn))
+    }
+
+    /// Where the virtual host has a default type, a declaration without one means the type of what exists, else the
+    /// default where that type can be what was asked for.
+    fn complete_queue_type(&self, spec: &mut QueueSpec) {
+        const KEY: &str = "x-queue-type";
+        let Some(queue_type) = self.metadata().default_queue_type else {
+            return;
+        };
+        if spec.arguments.value(KEY).is_some() {
+            return;
+        }
+        if let Some(existing) = self.queue(&spec.name) {
+            if let Some(declared) = existing.arguments.value(KEY) {
+                spec.arguments.set(KEY, declared.clone());
+            }
+            return;
+        }
+        let possible = spec.durable && !spec.auto_delete && spec.owner.is_none();
+        let queue_type = if possible {
+            queue_type
+        } else {
+            QueueType::Classic
+        };
+        let name = AMQPValue::LongString(queue_type.name().into());
+        spec.arguments.set(KEY, name);
     }
 
     /// A queue as it was judged and as policies have it, which nobody can find yet.

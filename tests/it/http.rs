@@ -1,6 +1,7 @@
 //! The HTTP API over real sockets: who may ask, what is not there, and the JSON of what is.
 
 mod policies;
+mod users;
 
 use std::io::Write;
 use std::net::TcpStream;

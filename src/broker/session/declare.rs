@@ -246,6 +246,9 @@ impl Session {
         };
         check_not_default(&bind.source)?;
         self.check_exchange_right(Right::Read, &bind.source)?;
+        if let Some(source) = self.vhost()?.exchange(&bind.source) {
+            self.check_topic_right(Right::Read, &source, &bind.routing_key)?;
+        }
         Ok(Binding {
             source: bind.source,
             target,

@@ -51,6 +51,8 @@ use crate::model::QueueName;
 use crate::model::VhostName;
 use crate::model::outbox::Parcel;
 use crate::queue::ChannelLimit;
+use crate::routing::Kind;
+use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use events::Told;
@@ -238,6 +240,30 @@ impl Session {
         Err(AmqpError::access_refused(format!(
             "{} access to {resource} refused for user '{}'",
             right,
+            user.name()
+        )))
+    }
+
+    /// 403 unless the user may use the routing key with the exchange: only topic exchanges have such rights.
+    fn check_topic_right(
+        &self,
+        right: Right,
+        exchange: &Exchange,
+        key: &str,
+    ) -> Result<(), AmqpError> {
+        let (Some(user), Some(vhost)) = (&self.user, &self.vhost) else {
+            return Err(AmqpError::access_refused("not logged in"));
+        };
+        let access = &self.broker.access;
+        let name = &exchange.name;
+        if exchange.kind != Kind::Topic
+            || access.check_topic(user.name(), vhost.name(), right, name, key)
+        {
+            return Ok(());
+        }
+        Err(AmqpError::access_refused(format!(
+            "{right} access to topic '{key}' in {} refused for user '{}'",
+            vhost.exchange_resource(name),
             user.name()
         )))
     }

@@ -218,6 +218,7 @@ impl Session {
         judged: Judged,
     ) -> Result<Addressed, AmqpError> {
         let vhost = self.vhost()?;
+        let judged = self.judge_topics(exchange, judged);
         let run = judged.run;
         let mut stretches = Stretches::new();
         if judged.copies.is_empty() && !route.by_headers && !run.is_empty() {
@@ -260,6 +261,23 @@ impl Session {
         Ok(addressed)
     }
 
+    /// Further keys of copies are checked as the routing key is.
+    fn judge_topics(&self, exchange: &Exchange, mut judged: Judged) -> Judged {
+        let refused = judged.copies.iter().find_map(|(index, keys)| {
+            let mut checks = keys
+                .iter()
+                .map(|key| self.check_topic_right(Right::Write, exchange, key));
+            let error = checks.find_map(Result::err)?;
+            Some((*index, error))
+        });
+        if let Some((index, error)) = refused {
+            judged.run = judged.run.slice(0..index);
+            judged.copies.retain(|(at, _)| *at < index);
+            judged.refused = Some(error);
+        }
+        judged
+    }
+
     /// Hands replies among the messages to those who wait for them.
     fn reply_each(&self, addressed: &Addressed) {
         for index in 0..addressed.run.len() {
@@ -297,6 +315,7 @@ impl Session {
                 vhost.exchange_resource(name)
             )));
         }
+        self.check_topic_right(Right::Write, &exchange, message.routing_key())?;
         let route = vhost.route(&exchange, message.routing_key(), None);
         self.routes.remember(Remembered {
             key: message.route().into(),

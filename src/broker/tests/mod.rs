@@ -14,6 +14,7 @@ mod replies;
 mod routes;
 mod start;
 mod transactions;
+mod vhosts;
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 use tempfile::TempDir;
 
+use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
@@ -154,7 +156,9 @@ impl Node {
 
     fn add_user(&self, name: &str, tags: &[&str]) {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        self.access().put_user(&UserName::known(name), name, tags);
+        let password = PasswordHash::new(name);
+        self.access()
+            .put_user(&UserName::known(name), password, tags);
     }
 
     fn permit(&self, user: &str, configure: &str, write: &str, read: &str) {

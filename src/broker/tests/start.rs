@@ -4,16 +4,17 @@ use super::*;
 use crate::store::Definition;
 use crate::store::Record;
 use crate::store::Store;
+use crate::vhost::VhostMetadata;
 
 #[test]
 fn everything_is_there_after_a_restart() {
     let node = Node::new();
     node.add_user("u", &["monitoring"]);
     node.permit("u", "^c", "^w", "^r");
-    let lsn = node.create_vhost(&VhostName::known("another"));
+    let lsn = node.create_vhost(&VhostName::known("another"), VhostMetadata::default());
     node.store().wait(lsn).expect("a sound store");
     assert_eq!(
-        node.create_vhost(&VhostName::known("another")),
+        node.create_vhost(&VhostName::known("another"), VhostMetadata::default()),
         crate::model::Lsn::NONE
     );
     let mut client = node.client();

@@ -65,6 +65,13 @@ impl QueueType {
         }
     }
 
+    /// The type of that name, as operators write it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Classic, Self::Quorum]
+            .into_iter()
+            .find(|queue_type| queue_type.name() == name)
+    }
+
     /// As clients and listings name it.
     pub fn name(self) -> &'static str {
         match self {

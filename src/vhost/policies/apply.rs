@@ -171,6 +171,9 @@ impl Vhost {
         {
             // What is declared after this finds the new policies; what was declared before is found below.
             let _changes = self.changes.lock();
+            if self.check_alive().is_err() {
+                return Lsn::NONE;
+            }
             let mut policies = Policies::clone(&self.policies.load());
             let Some(record) = change(&mut policies) else {
                 return Lsn::NONE;

@@ -207,7 +207,7 @@ impl OnDisk {
             Store::open_with(disk.clone(), StoreOptions::default()).expect("opens");
         let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store), 1));
-        let vhost = Vhost::new(VhostName::known("/"), shared);
+        let vhost = Vhost::new(VhostName::known("/"), VhostMetadata::default(), shared);
         let here = |_: &str| Some(Arc::clone(&vhost));
         recover(&recovered.definitions, here, recovered.clean, NOW).expect("recovers");
         Self { store, vhost }

@@ -48,6 +48,7 @@ use crate::vhost::QueueSpec;
 use crate::vhost::Shared;
 use crate::vhost::Target;
 use crate::vhost::Vhost;
+use crate::vhost::VhostMetadata;
 use crate::vhost::publish;
 use crate::vhost::recover::recover;
 use crate::vhost::recover::write_redelivered;
@@ -79,7 +80,11 @@ impl Node {
         let highest = recovered.queues.iter().map(|queue| queue.queue.0).max();
         let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store), highest.unwrap_or(0) + 1));
-        let vhost = Vhost::new(VhostName::known("/"), Arc::clone(&shared));
+        let vhost = Vhost::new(
+            VhostName::known("/"),
+            VhostMetadata::default(),
+            Arc::clone(&shared),
+        );
         let find = |name: &str| (name == "/").then(|| Arc::clone(&vhost));
         let topology =
             recover(&recovered.definitions, find, recovered.clean, now).expect("a sound store");

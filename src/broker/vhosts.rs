@@ -1,0 +1,60 @@
+//! Virtual hosts come and go.
+
+use std::sync::Arc;
+
+use dashmap::Entry;
+
+use crate::broker::Broker;
+use crate::broker::definitions;
+use crate::model::Lsn;
+use crate::model::ReplyCode;
+use crate::model::VhostName;
+use crate::vhost::Vhost;
+use crate::vhost::VhostMetadata;
+
+impl Broker {
+    /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
+    pub fn create_vhost(&self, name: &VhostName, metadata: VhostMetadata) -> Lsn {
+        let Entry::Vacant(vacant) = self.vhosts.entry(name.clone()) else {
+            return Lsn::NONE;
+        };
+        // Before anyone can find it: on disk nothing may come before its virtual host.
+        let store = &self.shared.store;
+        let lsn = store.append(vec![definitions::define_vhost(name, &metadata)]);
+        let vhost = Vhost::new(name.clone(), metadata, Arc::clone(&self.shared));
+        if **name == *self.options.default_vhost {
+            vhost.host_events();
+        }
+        vacant.insert(vhost);
+        lsn
+    }
+
+    /// Replaces what is noted about a virtual host.
+    pub fn update_vhost(&self, vhost: &Vhost, metadata: VhostMetadata) -> Lsn {
+        let record = definitions::define_vhost(vhost.name(), &metadata);
+        // The entry's lock keeps a deletion from being overtaken.
+        let Some(_entry) = self.vhosts.get(vhost.name()) else {
+            return Lsn::NONE;
+        };
+        vhost.set_metadata(metadata);
+        self.shared.store.append(vec![record])
+    }
+
+    /// Deletes a virtual host with everything in it, and closes the connections to it. `None` when there is none of that
+    /// name.
+    pub fn delete_vhost(&self, name: &str) -> Option<Lsn> {
+        let (_, vhost) = self.vhosts.remove(name)?;
+        // Before its contents, so that nobody comes in meanwhile.
+        let cleared = self.access.remove_vhost(name);
+        self.connections.close(
+            |connection| *connection.vhost == *name,
+            ReplyCode::ConnectionForced,
+            vhost.deletion_text(),
+        );
+        let emptied = vhost.delete_all();
+        // Last: a start that finds the contents without it would not know where they belong.
+        let store = &self.shared.store;
+        let gone = store.append(vec![definitions::undefine_vhost(name)]);
+        Some(cleared.max(emptied).max(gone))
+    }
+}

@@ -1,0 +1,180 @@
+//! `/api/users`. Password hashes leave the node here and nowhere else, for administrators.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::auth::AuthError;
+use crate::auth::HashingAlgorithm;
+use crate::auth::PasswordHash;
+use crate::auth::PermissionRecord;
+use crate::auth::User;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::management::auth::Caller;
+use crate::management::body::Body;
+use crate::management::body::tags;
+use crate::management::commit::put_status;
+use crate::management::path::Names;
+use crate::management::permissions;
+use crate::model::ReplyCode;
+use crate::model::UserName;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+fn user_json(user: &User) -> Value {
+    let record = user.record();
+    json!({
+        "name": record.name,
+        "password_hash": record.password_hash,
+        "hashing_algorithm": record.hashing_algorithm,
+        "tags": record.tags,
+        "limits": {},
+    })
+}
+
+fn list(api: &Api, wanted: impl Fn(&User) -> bool) -> Json<Value> {
+    let directory = api.broker.access().snapshot();
+    let mut users: Vec<_> = directory.users().filter(|user| wanted(user)).collect();
+    users.sort_by(|left, right| left.name().cmp(right.name()));
+    Json(users.into_iter().map(|user| user_json(user)).collect())
+}
+
+pub(super) async fn users(caller: Caller, State(api): State<Api>) -> Answer {
+    caller.check_administrator()?;
+    Ok(list(&api, |_| true))
+}
+
+pub(super) async fn without_permissions(caller: Caller, State(api): State<Api>) -> Answer {
+    caller.check_administrator()?;
+    let directory = api.broker.access().snapshot();
+    Ok(list(&api, |user| {
+        directory.permissions_of(user.name()).is_empty()
+    }))
+}
+
+pub(super) async fn user(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Answer {
+    caller.check_administrator()?;
+    let directory = api.broker.access().snapshot();
+    let user = directory.user(&name).ok_or(ApiError::NotFound)?;
+    Ok(Json(user_json(user)))
+}
+
+fn refuse(error: &AuthError) -> ApiError {
+    ApiError::bad_request(error.to_string())
+}
+
+/// `tags`, or what stood for them in RabbitMQ 2.
+fn user_tags(body: &Body) -> Result<Vec<String>, ApiError> {
+    match (body.0.get("tags"), body.flag("administrator")?) {
+        (Some(value), _) => tags(value),
+        (None, Some(true)) => Ok(vec!["administrator".to_owned()]),
+        (None, Some(false)) => Ok(Vec::new()),
+        (None, None) => Err(ApiError::bad_request("tags_not_present")),
+    }
+}
+
+/// Without a word about it the user has no password.
+fn password(name: &str, body: &Body) -> Result<PasswordHash, ApiError> {
+    let text = |key: &str, value: &Value| {
+        let refused = || ApiError::bad_request(format!("{key} is not a text"));
+        value.as_str().map(str::to_owned).ok_or_else(refused)
+    };
+    match (body.0.get("password"), body.0.get("password_hash")) {
+        (Some(_), Some(_)) => Err(ApiError::bad_request(
+            "both_password_and_password_hash_are_provided",
+        )),
+        (Some(password), None) => Ok(PasswordHash::new(&text("password", password)?)),
+        (None, Some(hash)) => {
+            let hash = text("password_hash", hash)?;
+            let algorithm = match body.0.get("hashing_algorithm") {
+                None => HashingAlgorithm::default().name().to_owned(),
+                Some(algorithm) => text("hashing_algorithm", algorithm)?,
+            };
+            PasswordHash::decode(name, &algorithm, &hash).map_err(|error| match error {
+                AuthError::MalformedHash { .. } => {
+                    ApiError::BadRequest(json!(["not_base64", hash]))
+                }
+                AuthError::NameTooLong { .. }
+                | AuthError::NoSuchUser { .. }
+                | AuthError::Md5 { .. }
+                | AuthError::UnknownAlgorithm { .. }
+                | AuthError::InvalidPattern(_) => refuse(&error),
+            })
+        }
+        (None, None) => Ok(PasswordHash::none()),
+    }
+}
+
+/// Permissions that a new user comes with, by virtual host.
+fn new_permissions(
+    api: &Api,
+    user: &str,
+    value: &Map<String, Value>,
+) -> Result<Vec<PermissionRecord>, ApiError> {
+    let record = |(vhost, patterns): (&String, &Value)| {
+        if api.broker.vhost(vhost).is_none() {
+            return Err(ApiError::BadRequest(json!(["no_such_vhost", vhost])));
+        }
+        let mut body = Body(patterns.as_object().cloned().unwrap_or_default());
+        permissions::record(user, vhost, &mut body)
+    };
+    value.iter().map(record).collect()
+}
+
+pub(super) async fn put_user(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    let name =
+        UserName::new(&name).map_err(|too_long| ApiError::bad_request(too_long.to_string()))?;
+    let access = api.broker.access();
+    let existed = access.snapshot().user(&name).is_some();
+    let tags = user_tags(&body)?;
+    let password = password(&name, &body)?;
+    if let Some(Value::Object(limits)) = body.0.get("limits")
+        && !limits.is_empty()
+    {
+        return Err(ApiError::bad_request(
+            "limits of users are not supported by this version of Leveret",
+        ));
+    }
+    let permissions = match body.0.get("permissions") {
+        Some(Value::Object(permissions)) if !existed => new_permissions(&api, &name, permissions)?,
+        _ => Vec::new(),
+    };
+    let mut lsn = access.put_user(&name, password, tags);
+    for permission in &permissions {
+        let set = access.set_permission(permission);
+        lsn = lsn.max(set.map_err(|error| permissions::refuse(&permission.user, error))?);
+    }
+    api.committed(lsn).await;
+    Ok(put_status(existed))
+}
+
+pub(super) async fn delete_user(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    let deleted = api.broker.access().delete_user(&name);
+    let lsn = deleted.map_err(|_| ApiError::NotFound)?;
+    api.broker.connections().close(
+        |connection| *connection.user == *name,
+        ReplyCode::ConnectionForced,
+        format!("user '{name}' is deleted"),
+    );
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
