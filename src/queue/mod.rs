@@ -298,6 +298,8 @@ impl Queue {
         self.touch(now);
         self.expire(now, records);
         let segment = self.ready.take_front(1)?;
+        // What comes to the front expired does not count as left.
+        self.expire(now, records);
         let range = segment.into_delivered(self.id, None);
         if no_ack {
             self.settle_record(range.first, &range.run, records);

@@ -146,3 +146,14 @@ fn what_expires_in_a_durable_queue_leaves_the_store() {
         "{records:?}"
     );
 }
+
+#[test]
+fn a_get_leaves_no_expired_message_at_the_front() {
+    let mut queue = transient_queue();
+    enqueue(&mut queue, &["a"], START);
+    let late = run_of(&[Sample::text("b").expiring(0)]);
+    transient(|records| queue.enqueue(late, START, records));
+    assert_eq!(queue.counts().ready, 2);
+    transient(|records| queue.get(true, START, records)).expect("a message");
+    assert_eq!(queue.counts().ready, 0);
+}

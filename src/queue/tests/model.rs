@@ -344,6 +344,7 @@ impl Model {
         let Waiting {
             position, message, ..
         } = self.ready.pop_front()?;
+        self.expire(now);
         if no_ack {
             self.stored.remove(&position);
         } else {
