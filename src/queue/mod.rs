@@ -126,6 +126,15 @@ pub struct Queue {
     deleted: bool,
 }
 
+/// Consecutive messages that were delivered and came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// Where they are.
+    pub positions: Range<u64>,
+    /// How often, as far as the queue counts.
+    pub returns: u32,
+}
+
 /// Counts for declare-ok and listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -158,23 +167,47 @@ impl Queue {
     }
 
     /// Positions of stored messages that were delivered before and came back, for who writes them down.
-    pub fn redelivered(&self) -> Vec<Range<u64>> {
-        let mut ranges: Vec<Range<u64>> = Vec::new();
+    pub fn redelivered(&self) -> Vec<Returned> {
+        let mut all: Vec<Returned> = Vec::new();
         for segment in self.ready.iter().filter(|segment| segment.redelivered) {
             for stretch in self.stored_stretches(&segment.run) {
-                ranges
-                    .push(segment.first + stretch.start as u64..segment.first + stretch.end as u64);
+                all.push(Returned {
+                    positions: segment.first + stretch.start as u64
+                        ..segment.first + stretch.end as u64,
+                    returns: segment.returns,
+                });
             }
         }
-        ascending(ranges)
+        all.sort_unstable_by_key(|returned| returned.positions.start);
+        all.dedup_by(|next, last| {
+            let touches =
+                last.positions.end == next.positions.start && last.returns == next.returns;
+            if touches {
+                last.positions.end = next.positions.end;
+            }
+            touches
+        });
+        all
     }
 
     /// Puts back a message run that the store kept and that entered the queue at `enqueued_at`; its time to live counts
     /// from then. Called in position order, before anything else; [`Queue::restored`] comes last.
     pub fn restore(&mut self, first: Position, run: Run, redelivered: bool, enqueued_at: u64) {
+        self.restore_returned(first, run, redelivered.then_some(0), enqueued_at);
+    }
+
+    /// As [`Queue::restore`], for messages that had been delivered and came back so often as the queue counted.
+    pub fn restore_returned(
+        &mut self,
+        first: Position,
+        run: Run,
+        returns: Option<u32>,
+        enqueued_at: u64,
+    ) {
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
         for mut segment in self.segments(first.0, run, enqueued_at) {
-            segment.redelivered = redelivered;
+            segment.redelivered = returns.is_some();
+            segment.returns = returns.unwrap_or(0);
             self.ready.push_back(segment);
         }
     }

@@ -19,6 +19,7 @@ use crate::model::RoutingKey;
 use crate::model::VhostName;
 use crate::protocol::encode;
 use crate::protocol::table;
+use crate::queue::Returned;
 use crate::routing;
 use crate::store::Definition;
 use crate::store::Record;
@@ -265,8 +266,15 @@ pub(super) fn read_policy(
     Ok((record.vhost, kind, policy))
 }
 
-pub(super) fn define_redelivered(queue: QueueId, ranges: &[Range<u64>]) -> Record {
-    let value = ranges.iter().flat_map(|range| [range.start, range.end]);
+/// Before the numbers of a definition that has counts too; no message has this position.
+const WITH_COUNTS: u64 = u64::MAX;
+
+pub(super) fn define_redelivered(queue: QueueId, returned: &[Returned]) -> Record {
+    let numbers = returned.iter().flat_map(|returned| {
+        let Range { start, end } = returned.positions;
+        [start, end, returned.returns.into()]
+    });
+    let value = std::iter::once(WITH_COUNTS).chain(numbers);
     Record::Define {
         kind: Kind::Redelivered as u8,
         key: queue.0.to_be_bytes().to_vec(),
@@ -274,17 +282,32 @@ pub(super) fn define_redelivered(queue: QueueId, ranges: &[Range<u64>]) -> Recor
     }
 }
 
-/// Reads which messages of which queue had been delivered; `None` when it is malformed.
-pub(super) fn read_redelivered(definition: &Definition) -> Option<(QueueId, Vec<Range<u64>>)> {
+/// Reads which messages of which queue had been delivered; `None` when it is malformed. Earlier versions wrote no counts.
+pub(super) fn read_redelivered(definition: &Definition) -> Option<(QueueId, Vec<Returned>)> {
     let queue = QueueId(u64::from_be_bytes(
         definition.key.as_slice().try_into().ok()?,
     ));
     let (numbers, rest) = definition.value.as_chunks::<8>();
-    let (pairs, odd) = numbers.as_chunks::<2>();
-    let ranges = pairs
-        .iter()
-        .map(|[start, end]| u64::from_le_bytes(*start)..u64::from_le_bytes(*end));
-    (rest.is_empty() && odd.is_empty()).then(|| (queue, ranges.collect()))
+    let numbers: Vec<u64> = numbers.iter().map(|n| u64::from_le_bytes(*n)).collect();
+    let returned = |start: u64, end: u64, returns: u64| Returned {
+        positions: start..end,
+        returns: u32::try_from(returns).unwrap_or(u32::MAX),
+    };
+    let (all, odd): (Vec<_>, &[u64]) = match numbers.split_first() {
+        Some((&WITH_COUNTS, numbers)) => {
+            let (triples, odd) = numbers.as_chunks::<3>();
+            let all = triples
+                .iter()
+                .map(|[start, end, n]| returned(*start, *end, *n));
+            (all.collect(), odd)
+        }
+        _ => {
+            let (pairs, odd) = numbers.as_chunks::<2>();
+            let all = pairs.iter().map(|[start, end]| returned(*start, *end, 0));
+            (all.collect(), odd)
+        }
+    };
+    (rest.is_empty() && odd.is_empty()).then_some((queue, all))
 }
 
 /// Forgets what [`define_redelivered`] wrote.

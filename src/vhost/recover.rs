@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::Run;
 use crate::queue::QueueArguments;
+use crate::queue::Returned;
 use crate::store::Definition;
 use crate::store::Record;
 use crate::store::StoreError;
@@ -40,17 +40,20 @@ pub fn write_redelivered(queue: &QueueHandle) -> Option<Record> {
         .then(|| definitions::define_redelivered(queue.id, &ranges))
 }
 
-/// Cuts a run where it enters or leaves one of `ranges`, which ascend; answers whether each piece is inside.
-fn split(first: Position, mut run: Run, ranges: &[Range<u64>]) -> Vec<(Position, Run, bool)> {
+/// Cuts a run where it enters or leaves one of `ranges`, which ascend; tells how often each piece that is inside came
+/// back.
+fn split(first: Position, mut run: Run, ranges: &[Returned]) -> Vec<(Position, Run, Option<u32>)> {
     let mut pieces = Vec::new();
     let mut at = first.0;
     while !run.is_empty() {
         let end = at + run.len() as u64;
-        let next = ranges.get(ranges.partition_point(|range| range.end <= at));
+        let next = ranges.get(ranges.partition_point(|range| range.positions.end <= at));
         let (until, inside) = match next {
-            Some(range) if range.start <= at => (range.end.min(end), true),
-            Some(range) => (range.start.min(end), false),
-            None => (end, false),
+            Some(range) if range.positions.start <= at => {
+                (range.positions.end.min(end), Some(range.returns))
+            }
+            Some(range) => (range.positions.start.min(end), None),
+            None => (end, None),
         };
         pieces.push((Position(at), run.take_front((until - at) as usize), inside));
         at = until;
@@ -98,7 +101,7 @@ pub fn recover(
         }
     }
     let marks: Vec<_> = of_kind(DefinitionKind::Redelivered).collect();
-    let redelivered: HashMap<QueueId, Vec<Range<u64>>> = marks
+    let redelivered: HashMap<QueueId, Vec<Returned>> = marks
         .iter()
         .filter_map(|mark| definitions::read_redelivered(mark))
         .collect();
@@ -136,8 +139,8 @@ pub fn recover(
                     continue;
                 }
                 let delivered = redelivered.get(&id).map_or(&[][..], Vec::as_slice);
-                for (first, run, delivered) in split(first, run, delivered) {
-                    queue.restore(first, run, delivered, enqueued_at);
+                for (first, run, returns) in split(first, run, delivered) {
+                    queue.restore_returned(first, run, returns, enqueued_at);
                 }
             }
         });
@@ -187,6 +190,8 @@ impl Vhost {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::model::ExchangeName;
     use crate::model::RunBuilder;
@@ -195,6 +200,13 @@ mod tests {
 
     #[track_caller]
     fn check_split(ranges: &[Range<u64>], expected: &[(u64, usize, bool)]) {
+        let ranges: Vec<_> = ranges
+            .iter()
+            .map(|positions| Returned {
+                positions: positions.clone(),
+                returns: 3,
+            })
+            .collect();
         let mut builder = RunBuilder::default();
         for _ in 0..10 {
             builder.push(
@@ -204,9 +216,9 @@ mod tests {
                 Traits::default(),
             );
         }
-        let pieces: Vec<_> = split(Position(10), builder.finish(), ranges)
+        let pieces: Vec<_> = split(Position(10), builder.finish(), &ranges)
             .iter()
-            .map(|(first, run, inside)| (first.0, run.len(), *inside))
+            .map(|(first, run, inside)| (first.0, run.len(), *inside == Some(3)))
             .collect();
         assert_eq!(pieces, expected);
     }

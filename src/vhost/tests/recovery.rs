@@ -272,3 +272,28 @@ fn a_queue_recovered_above_its_limit_drops_at_once() {
     assert_eq!(node.drain("dead"), ["unacked"]);
     assert_eq!(node.drain("q"), ["ready"]);
 }
+
+#[test]
+fn what_came_back_to_a_quorum_queue_stays_counted_over_a_clean_stop() {
+    let node = Node::new();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let queue = node.declare_queue(QueueSpec {
+        arguments: arguments(&[
+            ("x-queue-type", text("quorum")),
+            ("x-delivery-limit", AMQPValue::LongInt(5)),
+        ]),
+        ..durable("q")
+    });
+    node.publish("", "q", &["a", "b", "c"]);
+    for count in [1, 2] {
+        let ranges = (0..count).map(|_| get(&queue, false).expect("a message"));
+        let ranges = ranges.collect();
+        queue.enter(|state, records| state.requeue(ranges, NOW, records));
+    }
+    let node = node.restarted();
+    let got = std::iter::from_fn(|| get(&node.queue("q"), true));
+    let got: Vec<_> = got
+        .map(|range| (range.redelivered, range.returns))
+        .collect();
+    assert_eq!(got, [(true, 2), (true, 1), (false, 0)]);
+}
