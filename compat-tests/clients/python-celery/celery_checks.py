@@ -253,6 +253,9 @@ def worker_killed():
     """A task with acks_late outlives SIGKILL of the whole worker that ran it."""
     marker, release = scratch("marker"), scratch("release")
     app.control.cancel_consumer("celery", destination=["two@localhost"], reply=True, timeout=5)
+    # The worker replies before it does it, and would be the one to run the task.
+    inspect = app.control.inspect(destination=["two@localhost"], timeout=2)
+    wait_for(lambda: inspect.active_queues() == {"two@localhost": []}, "the worker to cancel")
     result = tasks.blocks_once.delay(marker, release)
     wait_for(lambda: os.path.exists(marker), "the task to run")
     workers["one"].kill()
