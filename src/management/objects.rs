@@ -92,6 +92,9 @@ fn exchange_json(vhost: &Vhost, exchange: &Exchange) -> Value {
         "internal": exchange.internal,
         "arguments": arguments_json(&exchange.arguments),
     });
+    if let Some(delayed) = exchange.messages_delayed() {
+        row["messages_delayed"] = json!(delayed);
+    }
     // Unlike queues, exchanges without a policy have no such fields.
     if let Some(policy) = exchange.applied().policy {
         row["policy"] = json!(policy.name);

@@ -24,6 +24,10 @@ impl Queue {
     pub fn accept(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
         let first = self.next_position;
         self.next_position += run.len() as u64;
+        if self.delayed.is_some() {
+            self.delay(first, &run, now, records);
+            return;
+        }
         if self.options.durable {
             self.put_records(first, &run, now, records);
         }
@@ -103,12 +107,13 @@ impl Queue {
 }
 
 impl Queue {
-    /// Where the messages of a run are that a durable queue stores: mostly everywhere or nowhere. A quorum queue stores all.
+    /// Where the messages of a run are that a durable queue stores: mostly everywhere or nowhere. A quorum queue stores
+    /// all, and so does a delayed exchange.
     pub(super) fn stored_stretches<'r>(
         &self,
         run: &'r Run,
     ) -> impl Iterator<Item = Range<usize>> + use<'r> {
-        let all = self.options.is_quorum();
+        let all = self.options.is_quorum() || self.delayed.is_some();
         let stored = move |index: usize| all || run.message(index).traits().persistent();
         let mut at = 0;
         std::iter::from_fn(move || {

@@ -45,6 +45,7 @@ impl Queue {
     pub fn tick(&mut self, now: u64, records: &mut Vec<Record>) -> Option<Ended> {
         self.expire(now, records);
         self.retry_dead(now);
+        self.release_due(now);
         let expires = self.options.arguments.expires?;
         let idle = self.consumers.len() == 0 && now >= self.used_at.saturating_add(expires);
         (idle && !self.deleted).then_some(Ended::Expired)
@@ -54,6 +55,9 @@ impl Queue {
     pub fn next_deadline(&self) -> Option<u64> {
         if self.deleted {
             return None;
+        }
+        if let Some(delayed) = &self.delayed {
+            return delayed.next_due();
         }
         let head = self.ready.front().and_then(|front| front.expires_at);
         let expires = self

@@ -13,6 +13,7 @@ pub mod arguments;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
+pub mod delay;
 mod dispatch;
 mod enqueue;
 mod expiry;
@@ -44,6 +45,7 @@ pub use dead_letter::DeadLetter;
 use dead_letter::Kept;
 pub use dead_letter::RETRY_MS;
 pub use dead_letter::Reason;
+use delay::Delayed;
 pub use limits::Limits;
 pub use limits::Overflow;
 use ready::Order;
@@ -119,6 +121,8 @@ pub struct Queue {
     dead: Vec<Dead>,
     /// Those that come back to [`Queue::take_dead`] later.
     kept: Kept,
+    /// Of a delayed exchange: what is enqueued waits here for its time.
+    delayed: Option<Box<Delayed>>,
     /// When it was last used, for `x-expires`.
     used_at: u64,
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
@@ -160,6 +164,7 @@ impl Queue {
             unacked: 0,
             dead: Vec::new(),
             kept: Kept::default(),
+            delayed: None,
             used_at: now,
             holds: 0,
             deleted: false,
@@ -205,6 +210,10 @@ impl Queue {
         enqueued_at: u64,
     ) {
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
+        if let Some(delayed) = &mut self.delayed {
+            delayed.insert(first.0, &run, enqueued_at);
+            return;
+        }
         for mut segment in self.segments(first.0, run, enqueued_at) {
             segment.redelivered = returns.is_some();
             segment.returns = returns.unwrap_or(0);
@@ -374,6 +383,9 @@ impl Queue {
         let count = self.ready.len();
         self.ready.drain().for_each(drop);
         self.kept = Kept::default();
+        if let Some(delayed) = &mut self.delayed {
+            delayed.clear();
+        }
         if self.options.durable {
             records.push(Record::DeleteQueue { queue: self.id });
         }

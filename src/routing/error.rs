@@ -21,10 +21,28 @@ pub enum RoutingError {
         /// What came instead.
         value: AMQPValue,
     },
+    /// The weight for a consistent hash is no integer.
+    #[error("The binding key must be an integer: {}", Term(&AMQPValue::LongString(.key.as_str().into())))]
+    WeightFormat {
+        /// What came instead.
+        key: String,
+    },
+    /// The weight for a consistent hash is zero or negative.
+    #[error("The binding key must be greater than 0")]
+    WeightTooSmall,
+    /// Bindings of `x-local-random` have no key.
+    #[error("Non empty binding '{key}' key not permitted")]
+    KeyNotEmpty {
+        /// The key.
+        key: String,
+    },
+    /// Bindings of `x-local-random` lead to queues.
+    #[error("Destination not found")]
+    NotAQueue,
 }
 
 /// Prints a value as RabbitMQ's texts do, which is as an Erlang term.
-struct Term<'a>(&'a AMQPValue);
+pub struct Term<'a>(pub &'a AMQPValue);
 
 impl fmt::Display for Term<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

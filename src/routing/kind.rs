@@ -13,11 +13,37 @@ pub enum Kind {
     Topic,
     /// The binding's arguments are compared with the message's headers.
     Headers,
+    /// One destination by the hash of routing key, header or property; the binding key is its weight.
+    ConsistentHash,
+    /// One destination by the hash of the routing keys.
+    ModulusHash,
+    /// One destination at random.
+    Random,
+    /// As [`Kind::Random`] among the queues of this node; there is no other.
+    LocalRandom,
+    /// As [`Kind::Fanout`]; a new binding gets the latest messages.
+    RecentHistory,
+    /// As [`Kind::Fanout`] for messages that are not repeated.
+    Deduplication,
+    /// As another type, which an argument names, after the delay that the message asks for.
+    Delayed,
 }
 
 impl Kind {
     /// All types, for listings.
-    pub const ALL: [Kind; 4] = [Kind::Direct, Kind::Fanout, Kind::Topic, Kind::Headers];
+    pub const ALL: [Kind; 11] = [
+        Kind::Direct,
+        Kind::Fanout,
+        Kind::Topic,
+        Kind::Headers,
+        Kind::ConsistentHash,
+        Kind::ModulusHash,
+        Kind::Random,
+        Kind::LocalRandom,
+        Kind::RecentHistory,
+        Kind::Deduplication,
+        Kind::Delayed,
+    ];
 
     /// The type that clients call `name`; `None` is RabbitMQ's `unknown exchange type`.
     pub fn from_name(name: &str) -> Option<Kind> {
@@ -31,23 +57,51 @@ impl Kind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
+            Self::RecentHistory => "x-recent-history",
+            Self::Deduplication => "x-message-deduplication",
+            Self::Delayed => "x-delayed-message",
         }
     }
 
-    /// Whether routing looks at the message's `headers`, so that they must be decoded.
-    pub fn needs_headers(self) -> bool {
+    /// Whether the route of a message depends on its routing keys alone, so that it can be remembered. A consistent hash
+    /// may still be asked to hash something else.
+    pub fn routes_by_keys(self) -> bool {
         match self {
-            Self::Headers => true,
-            Self::Direct | Self::Fanout | Self::Topic => false,
+            Self::Direct
+            | Self::Fanout
+            | Self::Topic
+            | Self::ConsistentHash
+            | Self::ModulusHash => true,
+            Self::Headers
+            | Self::Random
+            | Self::LocalRandom
+            | Self::RecentHistory
+            | Self::Deduplication
+            | Self::Delayed => false,
         }
     }
 
-    /// Whether the routing key (and CC and BCC) makes no difference.
-    pub fn ignores_key(self) -> bool {
+    /// Whether a message goes to one destination of all, which [`Router::pick`](super::Router::pick) finds.
+    pub fn picks_one(self) -> bool {
         match self {
-            Self::Fanout | Self::Headers => true,
-            Self::Direct | Self::Topic => false,
+            Self::ConsistentHash | Self::ModulusHash | Self::Random | Self::LocalRandom => true,
+            Self::Direct
+            | Self::Fanout
+            | Self::Topic
+            | Self::Headers
+            | Self::RecentHistory
+            | Self::Deduplication
+            | Self::Delayed => false,
         }
+    }
+
+    /// Whether several routing keys (CC and BCC) may lead to more destinations than one does.
+    pub fn matches_each_key(self) -> bool {
+        matches!(self, Self::Direct | Self::Topic)
     }
 }
 

@@ -10,11 +10,14 @@ use crate::model::Arguments;
 use crate::model::RoutingKey;
 use crate::routing::Kind;
 use crate::routing::RoutingError;
+use crate::routing::consistent_hash;
+use crate::routing::consistent_hash::ConsistentHash;
 use crate::routing::direct::Direct;
 use crate::routing::fanout::Fanout;
 use crate::routing::headers;
 use crate::routing::ledger::Binding;
 use crate::routing::ledger::Ledger;
+use crate::routing::pool::Pool;
 use crate::routing::topic::Topic;
 
 /// What the type needs beside the bindings themselves.
@@ -25,6 +28,8 @@ enum Index<D> {
     Topic(Topic<D>),
     /// Every binding is looked at.
     Headers,
+    ConsistentHash(ConsistentHash<D>),
+    Pool(Pool<D>),
 }
 
 /// The bindings of one exchange.
@@ -33,6 +38,7 @@ enum Index<D> {
 /// a number or an `Arc`.
 #[derive(Debug, Clone)]
 pub struct Router<D> {
+    kind: Kind,
     ledger: Ledger<D>,
     index: Index<D>,
 }
@@ -41,24 +47,27 @@ impl<D: Clone + Eq + Hash> Router<D> {
     /// An exchange of type `kind` without bindings.
     pub fn new(kind: Kind) -> Self {
         Self {
+            kind,
             ledger: Ledger::default(),
             index: match kind {
                 Kind::Direct => Index::Direct(Direct::default()),
-                Kind::Fanout => Index::Fanout(Fanout::default()),
+                // A delayed exchange has the router of the type that its argument names.
+                Kind::Fanout | Kind::RecentHistory | Kind::Deduplication | Kind::Delayed => {
+                    Index::Fanout(Fanout::default())
+                }
                 Kind::Topic => Index::Topic(Topic::default()),
                 Kind::Headers => Index::Headers,
+                Kind::ConsistentHash => Index::ConsistentHash(ConsistentHash::default()),
+                Kind::ModulusHash | Kind::Random | Kind::LocalRandom => {
+                    Index::Pool(Pool::default())
+                }
             },
         }
     }
 
     /// The exchange's type.
     pub fn kind(&self) -> Kind {
-        match &self.index {
-            Index::Direct(_) => Kind::Direct,
-            Index::Fanout(_) => Kind::Fanout,
-            Index::Topic(_) => Kind::Topic,
-            Index::Headers => Kind::Headers,
-        }
+        self.kind
     }
 
     /// Adds a binding; `Ok(false)` when the same one (destination, key and arguments) is there already.
@@ -71,9 +80,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
         arguments: &Arguments,
         destination: D,
     ) -> Result<bool, RoutingError> {
-        if let Index::Headers = self.index {
-            headers::validate(arguments)?;
-        }
+        self.validate(key, arguments)?;
         if !self.ledger.insert(key, arguments, destination.clone()) {
             return Ok(false);
         }
@@ -82,8 +89,35 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Index::Fanout(fanout) => fanout.insert(&destination),
             Index::Topic(topic) => topic.insert(key, &destination),
             Index::Headers => {}
+            Index::ConsistentHash(ring) => {
+                ring.insert(consistent_hash::weight(key)?, &destination);
+            }
+            Index::Pool(pool) => pool.insert(&destination),
         }
         Ok(true)
+    }
+
+    /// Whether the type takes such a binding.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn validate(&self, key: &RoutingKey, arguments: &Arguments) -> Result<(), RoutingError> {
+        match self.kind {
+            Kind::Headers => headers::validate(arguments),
+            Kind::ConsistentHash => consistent_hash::weight(key).map(drop),
+            Kind::LocalRandom if !key.is_empty() => Err(RoutingError::KeyNotEmpty {
+                key: key.to_string(),
+            }),
+            Kind::Direct
+            | Kind::Fanout
+            | Kind::Topic
+            | Kind::ModulusHash
+            | Kind::Random
+            | Kind::LocalRandom
+            | Kind::RecentHistory
+            | Kind::Deduplication
+            | Kind::Delayed => Ok(()),
+        }
     }
 
     /// Removes a binding; `false` when there is none with that destination, key and arguments.
@@ -135,7 +169,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
     ///
     /// Only a topic exchange may push one destination more than once (when several patterns match); it, like a
     /// message with several keys, leaves duplicates to the caller. `headers` (`None`: the message has none) is only
-    /// looked at by types that say [`Kind::needs_headers`].
+    /// looked at by a headers exchange. Types that say [`Kind::picks_one`] push nothing: see [`Router::pick`].
     pub fn route(&self, key: &str, headers: Option<&FieldTable>, out: &mut Vec<D>) {
         match &self.index {
             Index::Direct(direct) => direct.route(key, out),
@@ -148,6 +182,18 @@ impl<D: Clone + Eq + Hash> Router<D> {
                     }
                 }
             }
+            Index::ConsistentHash(_) | Index::Pool(_) => {}
+        }
+    }
+
+    /// The destination that `draw` falls on, for types that say [`Kind::picks_one`].
+    ///
+    /// `draw` is a [`stable_hash`](super::stable_hash) of what the type hashes, or a random number: any of 64 bits.
+    pub fn pick(&self, draw: u64) -> Option<&D> {
+        match &self.index {
+            Index::ConsistentHash(ring) => ring.pick(draw),
+            Index::Pool(pool) => pool.pick(draw),
+            Index::Direct(_) | Index::Fanout(_) | Index::Topic(_) | Index::Headers => None,
         }
     }
 
@@ -157,6 +203,13 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Index::Fanout(fanout) => fanout.remove(&binding.destination),
             Index::Topic(topic) => topic.remove(&binding.key, &binding.destination),
             Index::Headers => {}
+            Index::ConsistentHash(ring) => {
+                // It was judged when it was bound.
+                if let Ok(weight) = consistent_hash::weight(&binding.key) {
+                    ring.remove(weight, &binding.destination);
+                }
+            }
+            Index::Pool(pool) => pool.remove(&binding.destination),
         }
     }
 }
@@ -172,6 +225,24 @@ mod tests {
     use proptest::prelude::*;
 
     type Bound = (RoutingKey, Arguments, u32);
+
+    /// Types that send a message everywhere where a binding takes it.
+    const MATCHING: [Kind; 6] = [
+        Kind::Direct,
+        Kind::Fanout,
+        Kind::Topic,
+        Kind::Headers,
+        Kind::RecentHistory,
+        Kind::Deduplication,
+    ];
+
+    /// Types that send a message to one destination.
+    const PICKING: [Kind; 4] = [
+        Kind::ConsistentHash,
+        Kind::ModulusHash,
+        Kind::Random,
+        Kind::LocalRandom,
+    ];
 
     fn key(text: &str) -> RoutingKey {
         RoutingKey::known(text)
@@ -208,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_same_binding_twice_is_one_binding() {
-        for kind in Kind::ALL {
+        for kind in MATCHING {
             let mut router = Router::new(kind);
             let with = arguments(&[("a", AMQPValue::LongInt(1))]);
             assert_eq!(router.bind(&key("k"), &with, 1), Ok(true));
@@ -223,7 +294,7 @@ mod tests {
 
     #[test]
     fn bindings_that_differ_in_arguments_are_two_and_one_copy_is_sent() {
-        for kind in Kind::ALL {
+        for kind in MATCHING {
             let mut router = Router::new(kind);
             let first = arguments(&[("a", AMQPValue::LongInt(1))]);
             let second = arguments(&[("b", AMQPValue::Double(1.0))]);
@@ -253,8 +324,47 @@ mod tests {
     }
 
     #[test]
+    fn picking_types_take_what_is_a_binding_to_them() {
+        let none = Arguments::default();
+        for kind in PICKING {
+            let mut router = Router::new(kind);
+            let (good, bad) = if kind == Kind::ConsistentHash {
+                ("3", Some("three"))
+            } else if kind == Kind::LocalRandom {
+                ("", Some("k"))
+            } else {
+                ("anything", None)
+            };
+            if let Some(wrong) = bad {
+                assert!(router.bind(&key(wrong), &none, 1).is_err());
+            }
+            assert!(router.is_empty() && router.pick(7).is_none());
+            assert_eq!(router.bind(&key(good), &none, 1), Ok(true));
+            assert_eq!(router.bind(&key(good), &none, 1), Ok(false));
+            assert_eq!(router.bind(&key(good), &none, 2), Ok(true));
+            let picked = |router: &Router<u32>| {
+                let mut picked: Vec<u32> = (0..100)
+                    .filter_map(|n: u64| router.pick(crate::routing::mix(n)).copied())
+                    .collect();
+                picked.sort_unstable();
+                picked.dedup();
+                picked
+            };
+            assert_eq!(picked(&router), [1, 2]);
+            assert!(
+                routed(&router, good, None).is_empty(),
+                "it picks, it does not match"
+            );
+            assert_eq!(router.remove_destination(&1), 1);
+            assert_eq!(picked(&router), [2]);
+            assert!(router.unbind(good, &none, &2));
+            assert!(router.pick(7).is_none());
+        }
+    }
+
+    #[test]
     fn destinations_come_and_go_among_a_hundred_thousand_others() {
-        for kind in Kind::ALL {
+        for kind in MATCHING {
             let mut router = Router::new(kind);
             let none = Arguments::default();
             for destination in 0..100_000 {
@@ -325,7 +435,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn a_router_agrees_with_a_list_of_bindings(
-            kind in proptest::sample::select(Kind::ALL.to_vec()),
+            kind in proptest::sample::select(MATCHING.to_vec()),
             changes in changes(),
             headers in arguments_strategy(),
         ) {

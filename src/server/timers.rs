@@ -3,9 +3,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::server::Clock;
+
+/// A delay may be longer than a timer can be set; waking up too early does no harm.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until it is dropped with its loop.
 pub(super) async fn run(broker: Arc<Broker>, clock: Clock) {
@@ -15,7 +19,8 @@ pub(super) async fn run(broker: Arc<Broker>, clock: Clock) {
             let Some(next) = broker.next_timer(cx.waker()) else {
                 return Poll::Pending;
             };
-            sleep.as_mut().reset(clock.instant(next).into());
+            let until = clock.instant(next).min(clock.now() + SLEEP_MAX);
+            sleep.as_mut().reset(until.into());
             sleep.as_mut().poll(cx)
         })
         .await;

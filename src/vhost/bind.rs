@@ -9,13 +9,19 @@ use crate::model::ExchangeName;
 use crate::model::Lsn;
 use crate::model::QueueName;
 use crate::model::RoutingKey;
+use crate::model::Run;
+use crate::protocol::copies::visible_copies;
+use crate::routing::Kind;
+use crate::routing::RoutingError;
 use crate::store::Record;
 use crate::vhost::ByItself;
 use crate::vhost::Change;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
+use crate::vhost::Letter;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
+use crate::vhost::publish::enqueue;
 
 /// The name at the far end of a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +54,36 @@ pub struct Binding {
     pub arguments: Arguments,
 }
 
+/// A binding that was made, or was there.
+struct Bound {
+    destination: Destination,
+    /// Messages that it gets, oldest first.
+    remembered: Vec<Run>,
+    commit: Lsn,
+}
+
 impl Vhost {
     /// Binds; binding twice is once. `connection` is who asks: an exclusive queue is bound by its owner only.
-    pub fn bind(&self, binding: &Binding, connection: ConnectionId) -> Result<Lsn, AmqpError> {
+    ///
+    /// A new binding from an exchange that remembers messages gets them.
+    pub fn bind(
+        &self,
+        binding: &Binding,
+        connection: ConnectionId,
+        now: u64,
+    ) -> Result<Lsn, AmqpError> {
+        let Bound {
+            destination,
+            remembered,
+            commit,
+        } = self.add_binding(binding, connection)?;
+        let sent = remembered
+            .iter()
+            .map(|run| self.send(&destination, run, now));
+        Ok(sent.fold(commit, Lsn::max))
+    }
+
+    fn add_binding(&self, binding: &Binding, connection: ConnectionId) -> Result<Bound, AmqpError> {
         let _changes = self.changes.lock();
         let source = self.exchange(&binding.source).ok_or_else(|| {
             AmqpError::not_found(format!("no {}", self.exchange_resource(&binding.source)))
@@ -59,28 +92,59 @@ impl Vhost {
             .destination(&binding.target)
             .ok_or_else(|| self.missing(&binding.target))?;
         self.check_owner(&destination, connection)?;
-        let new = source
-            .router
-            .write()
+        let local = source.behaviour.rule == Kind::LocalRandom && binding.routing_key.is_empty();
+        if local && let Destination::Exchange(_) = destination {
+            return Err(refused(&RoutingError::NotAQueue));
+        }
+        let mut router = source.router.write();
+        let new = router
             .bind(
                 &binding.routing_key,
                 &binding.arguments,
                 destination.clone(),
             )
-            .map_err(|error| AmqpError::precondition_failed(error.to_string()))?;
+            .map_err(|error| refused(&error))?;
         if !new {
-            return Ok(Lsn::NONE);
+            return Ok(Bound {
+                destination,
+                remembered: Vec::new(),
+                commit: Lsn::NONE,
+            });
         }
+        // Under the lock: a message is either remembered by now or sees the binding, and not both.
+        let remembered = source.behaviour.remembered();
+        drop(router);
         self.changed();
         let events = &self.shared.events;
         events.note(|| Change::BindingCreated(self.name.clone(), binding.clone()));
-        if source.durable && destination.durable() {
-            return Ok(self
-                .shared
+        let commit = if source.durable && destination.durable() {
+            self.shared
                 .store
-                .append(vec![definitions::define_binding(&self.name, binding)]));
-        }
-        Ok(Lsn::NONE)
+                .append(vec![definitions::define_binding(&self.name, binding)])
+        } else {
+            Lsn::NONE
+        };
+        Ok(Bound {
+            destination,
+            remembered,
+            commit,
+        })
+    }
+
+    /// Sends a message that an exchange remembered to a destination that has been bound just now.
+    fn send(&self, destination: &Destination, run: &Run, now: u64) -> Lsn {
+        let queues = match destination {
+            Destination::Queue(queue) => [Arc::clone(queue)].into(),
+            Destination::Exchange(exchange) => {
+                let message = run.first();
+                let copies = visible_copies(message.header());
+                let mut keys = vec![message.routing_key()];
+                keys.extend(copies.iter().map(String::as_str));
+                let letter = Letter::new(message, &keys, now);
+                self.route_letter(exchange, &letter).queues
+            }
+        };
+        enqueue(&queues, run, now).commit
     }
 
     /// Unbinds; what is not bound, or does not exist, is unbound already.
@@ -108,7 +172,9 @@ impl Vhost {
         self.note_unbound(binding.clone(), ByItself(false));
         self.remove_if_unused(&source, &mut records);
         self.changed();
-        Ok(self.shared.store.append(records))
+        let lsn = self.shared.store.append(records);
+        self.delete_ended_lines();
+        Ok(lsn)
     }
 
     fn check_owner(
@@ -178,4 +244,8 @@ impl Vhost {
             self.remove_exchange(exchange, records);
         }
     }
+}
+
+fn refused(error: &RoutingError) -> AmqpError {
+    AmqpError::precondition_failed(error.to_string())
 }

@@ -81,6 +81,9 @@ struct ExchangeRecord {
     auto_delete: bool,
     internal: bool,
     arguments: String,
+    /// Where its delayed messages lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delayed: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,6 +159,7 @@ pub(super) fn define_exchange(vhost: &VhostName, exchange: &Exchange) -> Record 
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: arguments_text(&exchange.arguments),
+        delayed: exchange.behaviour.delayed.as_ref().map(|line| line.id.0),
     };
     define(Kind::Exchange, key(&[vhost, &exchange.name]), &record)
 }
@@ -329,10 +333,10 @@ fn part<T, E>(kind: u8, part: &'static str, value: Result<T, E>) -> Result<T, De
     value.map_err(|_| DefinitionError::Part { kind, part })
 }
 
-/// Reads an exchange: its virtual host's name and what it was declared as.
+/// Reads an exchange: its virtual host's name, what it was declared as, and where its delayed messages lie.
 pub(super) fn read_exchange(
     definition: &Definition,
-) -> Result<(String, ExchangeSpec), DefinitionError> {
+) -> Result<(String, ExchangeSpec, Option<QueueId>), DefinitionError> {
     let record: ExchangeRecord = parse(definition)?;
     let kind = routing::Kind::from_name(&record.kind).ok_or(DefinitionError::Part {
         kind: definition.kind,
@@ -346,7 +350,7 @@ pub(super) fn read_exchange(
         internal: record.internal,
         arguments: arguments_of(definition.kind, &record.arguments)?,
     };
-    Ok((record.vhost, spec))
+    Ok((record.vhost, spec, record.delayed.map(QueueId)))
 }
 
 /// Reads a queue: its virtual host's name, its id and what it was declared as.

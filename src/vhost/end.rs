@@ -36,7 +36,9 @@ impl Vhost {
             records.extend(undefine);
         }
         self.changed();
-        last.max(self.shared.store.append(records))
+        let last = last.max(self.shared.store.append(records));
+        self.delete_ended_lines();
+        last
     }
 
     /// An error for whoever is still connected to a virtual host that is gone. The caller holds `changes`.

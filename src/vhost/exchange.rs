@@ -13,6 +13,7 @@ use crate::routing::Kind;
 use crate::routing::Router;
 use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
+use crate::vhost::exchange_type::ExchangeType;
 use crate::vhost::policies::GovernedExchange;
 
 /// The far end of a binding.
@@ -50,8 +51,12 @@ impl PartialEq for Destination {
 impl Eq for Destination {}
 
 impl Hash for Destination {
+    /// By name, for routing picks destinations by their hashes: they must stay what they are when the node restarts.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.id().hash(state);
+        match self {
+            Self::Queue(queue) => (false, &*queue.name).hash(state),
+            Self::Exchange(exchange) => (true, &*exchange.name).hash(state),
+        }
     }
 }
 
@@ -72,12 +77,13 @@ pub struct Exchange {
     /// Arguments of its declaration.
     pub arguments: Arguments,
     pub(super) governed: RwLock<GovernedExchange>,
+    pub(super) behaviour: ExchangeType,
     // Written by topology changes only, read when a route is not remembered.
     pub(super) router: RwLock<Router<Destination>>,
 }
 
 impl Exchange {
-    pub(super) fn new(id: u64, spec: ExchangeSpec) -> Self {
+    pub(super) fn new(id: u64, spec: ExchangeSpec, behaviour: ExchangeType) -> Self {
         Self {
             id,
             name: spec.name,
@@ -87,7 +93,8 @@ impl Exchange {
             internal: spec.internal,
             arguments: spec.arguments,
             governed: RwLock::default(),
-            router: RwLock::new(Router::new(spec.kind)),
+            router: RwLock::new(Router::new(behaviour.rule)),
+            behaviour,
         }
     }
 
@@ -95,6 +102,12 @@ impl Exchange {
     pub(super) fn declared_alternate(&self) -> Option<ExchangeName> {
         let name = self.arguments.value("alternate-exchange");
         ExchangeName::new(name.and_then(arguments::text)?).ok()
+    }
+
+    /// How many messages wait here for their time; `None` where none can.
+    pub fn messages_delayed(&self) -> Option<u64> {
+        let line = self.behaviour.delayed.as_ref()?;
+        Some(line.enter(|state, _| state.delayed_count()).0)
     }
 
     /// The exchange that routes by queue name alone.

@@ -6,6 +6,8 @@ use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
+use crate::model::Position;
+use crate::model::QueueId;
 use crate::model::arguments;
 use crate::queue::arguments::inequivalent;
 use crate::routing::Kind;
@@ -17,6 +19,7 @@ use crate::vhost::EVENT_EXCHANGE;
 use crate::vhost::Exchange;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
+use crate::vhost::exchange_type::ExchangeType;
 
 /// What an exchange is declared as.
 #[derive(Debug, Clone)]
@@ -60,7 +63,9 @@ impl Vhost {
                 internal: *internal,
                 arguments: Arguments::default(),
             };
-            self.add_exchange(Arc::new(Exchange::new(self.shared.next_id(), spec)));
+            let behaviour = ExchangeType::plain(*kind);
+            let exchange = Exchange::new(self.shared.next_id(), spec, behaviour);
+            self.add_exchange(Arc::new(exchange));
         }
     }
 
@@ -74,7 +79,8 @@ impl Vhost {
             internal: true,
             arguments: Arguments::default(),
         };
-        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec));
+        let behaviour = ExchangeType::plain(Kind::Topic);
+        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec, behaviour));
         self.shared.events.settle(self, &exchange);
         self.add_exchange(exchange);
     }
@@ -87,7 +93,14 @@ impl Vhost {
             self.check_equivalent_exchange(&existing, &spec)?;
             return Ok(Lsn::NONE);
         }
-        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec));
+        let resource = self.exchange_resource(&spec.name);
+        let mut behaviour = ExchangeType::parse(spec.kind, &spec.arguments, &resource)?;
+        if spec.kind == Kind::Delayed {
+            let id = QueueId(self.shared.next_id());
+            // Time means nothing to an empty one.
+            behaviour.delayed = Some(self.make_delay_line(&spec, id, Position(1), 0));
+        }
+        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec, behaviour));
         let lsn = if exchange.durable {
             self.shared
                 .store
@@ -121,7 +134,7 @@ impl Vhost {
         };
         let flag = |flag: bool| if flag { "true" } else { "false" };
         if existing.kind != spec.kind {
-            return differs("type", spec.kind.name(), existing.kind.name());
+            return differs("type", &atom(spec.kind), &atom(existing.kind));
         }
         if existing.durable != spec.durable {
             return differs("durable", flag(spec.durable), flag(existing.durable));
@@ -164,12 +177,17 @@ impl Vhost {
         let mut records = Vec::new();
         self.remove_exchange(&exchange, &mut records);
         self.changed();
-        Ok(self.shared.store.append(records))
+        let lsn = self.shared.store.append(records);
+        self.delete_ended_lines();
+        Ok(lsn)
     }
 
     /// Takes an exchange out, and those auto-delete ones that this leaves without bindings. The caller holds `changes`.
     pub(super) fn remove_exchange(&self, exchange: &Arc<Exchange>, records: &mut Vec<Record>) {
         self.exchanges.remove(&exchange.name);
+        self.ended_lines
+            .lock()
+            .extend(exchange.behaviour.delayed.clone());
         if exchange.durable {
             let stored = exchange.bindings_where(Destination::durable);
             let undefine = |binding| definitions::undefine_binding(&self.name, binding);
@@ -181,12 +199,22 @@ impl Vhost {
             }
         }
         // Breaks cycles of exchanges that hold each other.
-        *exchange.router.write() = crate::routing::Router::new(exchange.kind);
+        *exchange.router.write() = crate::routing::Router::new(exchange.behaviour.rule);
         if exchange.durable {
             records.push(definitions::undefine_exchange(&self.name, &exchange.name));
         }
         self.remove_destination(&Destination::Exchange(Arc::clone(exchange)), records);
         let events = &self.shared.events;
         events.note(|| Change::ExchangeDeleted(self.name.clone(), Arc::clone(exchange)));
+    }
+}
+
+/// A type's name as RabbitMQ prints it, an Erlang atom: with quotes when there is a dash in it.
+fn atom(kind: Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') {
+        format!("'{name}'")
+    } else {
+        name.to_owned()
     }
 }

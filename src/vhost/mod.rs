@@ -12,7 +12,9 @@ mod definitions;
 mod end;
 mod events;
 mod exchange;
+mod exchange_type;
 mod exchanges;
+mod letter;
 mod metadata;
 pub mod policies;
 pub mod publish;
@@ -51,6 +53,7 @@ pub use exchange::Destination;
 pub use exchange::Exchange;
 pub use exchanges::ExchangeSpec;
 pub use exchanges::TRACE_EXCHANGE;
+pub use letter::Letter;
 pub use metadata::VhostMetadata;
 use policies::Policies;
 pub use publish::Route;
@@ -133,6 +136,8 @@ pub struct Vhost {
     metadata: ArcSwap<VhostMetadata>,
     /// Set under `changes`.
     deleted: AtomicBool,
+    /// Queues of delayed exchanges that are gone, to be deleted once no other queue is locked.
+    ended_lines: Mutex<Vec<Arc<QueueHandle>>>,
     /// For its queues, whose dead messages it routes.
     this: Weak<Vhost>,
 }
@@ -152,6 +157,7 @@ impl Vhost {
             policy_changes: Mutex::new(()),
             metadata: ArcSwap::from_pointee(metadata),
             deleted: AtomicBool::new(false),
+            ended_lines: Mutex::default(),
             this: Weak::clone(this),
         });
         vhost.declare_system_exchanges();

@@ -4,59 +4,78 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use amq_protocol::types::FieldTable;
-
 use crate::model::Lsn;
 use crate::model::Run;
-use crate::protocol::properties;
-use crate::routing::Kind;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
+use crate::vhost::letter::Letter;
 
 /// Where messages with one exchange and routing key go.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The queues, each once.
     pub queues: Arc<[Arc<QueueHandle>]>,
-    /// It depends on the headers too: each message must be routed by itself.
-    pub by_headers: bool,
+    /// Exchange and key do not decide: each message must be routed by itself, by [`Vhost::route_letter`].
+    pub each_message: bool,
+}
+
+impl Route {
+    /// Whether a queue gets the messages now; one that is delayed counts as unroutable, as in RabbitMQ.
+    pub fn is_routed(&self) -> bool {
+        self.queues.iter().any(|queue| queue.delays_for.is_none())
+    }
+
+    /// Names of the queues that get the messages now.
+    pub fn queue_names(&self) -> impl Iterator<Item = &str> {
+        let now = self
+            .queues
+            .iter()
+            .filter(|queue| queue.delays_for.is_none());
+        now.map(|queue| &*queue.name)
+    }
 }
 
 impl Vhost {
-    /// Routes. `headers` are only looked at by headers exchanges.
-    pub fn route(
-        &self,
-        exchange: &Arc<Exchange>,
-        key: &str,
-        headers: Option<&FieldTable>,
-    ) -> Route {
-        self.route_all(exchange, &[key], headers)
+    /// Where all messages with these keys go, or that each must be asked for.
+    pub fn route(&self, exchange: &Arc<Exchange>, keys: &[&str]) -> Route {
+        self.walk(exchange, keys, None)
     }
 
-    /// Routes a message with several routing keys: to wherever one of them leads, to each queue once.
-    pub fn route_all(
-        &self,
-        exchange: &Arc<Exchange>,
-        keys: &[&str],
-        headers: Option<&FieldTable>,
-    ) -> Route {
+    /// Where one message goes. Exchanges on its way that remember messages remember it: to be called once for each.
+    pub fn route_letter(&self, exchange: &Arc<Exchange>, letter: &Letter<'_>) -> Route {
+        self.walk(exchange, letter.keys, Some(letter))
+    }
+
+    fn walk(&self, exchange: &Arc<Exchange>, keys: &[&str], letter: Option<&Letter<'_>>) -> Route {
         let mut queues: Vec<Arc<QueueHandle>> = Vec::new();
         let mut visited = vec![exchange.id];
         let mut to_visit = vec![Arc::clone(exchange)];
-        let mut by_headers = false;
+        let mut each_message = false;
         let mut matched = Vec::new();
         while let Some(exchange) = to_visit.pop() {
-            by_headers |= exchange.kind == Kind::Headers;
+            if exchange.behaviour.routes_each_message() {
+                if letter.is_none() {
+                    return Route {
+                        queues: [].into(),
+                        each_message: true,
+                    };
+                }
+                each_message = true;
+            }
+            if let Some(line) = exchange.behaviour.delays(letter) {
+                queues.push(Arc::clone(line));
+                continue;
+            }
             if exchange.is_default() {
                 let queues = keys.iter().filter_map(|key| self.queue(key));
                 matched.extend(queues.map(Destination::Queue));
             } else {
                 let router = exchange.router.read();
-                for key in keys {
-                    router.route(key, headers, &mut matched);
-                }
+                exchange
+                    .behaviour
+                    .route(&router, keys, letter, &mut matched);
             }
             if matched.is_empty() {
                 let alternate = exchange.alternate();
@@ -79,7 +98,7 @@ impl Vhost {
         queues.dedup_by_key(|queue| queue.id);
         Route {
             queues: queues.into(),
-            by_headers,
+            each_message,
         }
     }
 }
@@ -89,14 +108,14 @@ impl Vhost {
     /// Whatever a queue refuses is lost.
     pub fn announce(&self, exchange: &Arc<Exchange>, run: &Run, now: u64) {
         let key = run.first().routing_key();
-        let route = self.route(exchange, key, None);
-        if !route.by_headers {
+        let keys = [key];
+        let route = self.route(exchange, &keys);
+        if !route.each_message {
             enqueue(&route.queues, run, now);
             return;
         }
         for (index, message) in run.iter().enumerate() {
-            let headers = properties::headers(message.header());
-            let route = self.route(exchange, key, headers.as_ref());
+            let route = self.route_letter(exchange, &Letter::new(message, &keys, now));
             enqueue(&route.queues, &run.slice(index..index + 1), now);
         }
     }
@@ -122,7 +141,7 @@ pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> Enqueued {
         });
         enqueued.commit = enqueued.commit.max(lsn);
         if let Some(refused) = refused {
-            enqueued.taken = true;
+            enqueued.taken |= queue.delays_for.is_none();
             enqueued.refused = union(std::mem::take(&mut enqueued.refused), refused);
         }
     }

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 
 use crate::model::Arguments;
 use crate::model::ConnectionId;
+use crate::model::ExchangeName;
 use crate::model::Lsn;
 use crate::model::QueueId;
 use crate::model::QueueName;
@@ -18,10 +19,12 @@ use crate::model::VhostName;
 use crate::queue::Dead;
 use crate::queue::Ended;
 use crate::queue::Queue;
+use crate::queue::QueueArguments;
 use crate::queue::QueueType;
 use crate::store::Record;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
+use crate::vhost::policies::Applied;
 use crate::vhost::policies::GovernedQueue;
 
 /// See the module's documentation. Equal only to itself.
@@ -43,6 +46,8 @@ pub struct QueueHandle {
     /// Whose rules it follows; fixed by its declaration.
     pub queue_type: QueueType,
     pub(super) governed: RwLock<GovernedQueue>,
+    /// The delayed exchange whose messages wait here; no client knows such a queue.
+    pub(super) delays_for: Option<ExchangeName>,
     pub(super) state: Mutex<Queue>,
     /// Held by who carries its dead messages away. Never waited for under a queue's lock.
     pub(super) dead_lettering: Mutex<()>,
@@ -71,6 +76,7 @@ impl QueueHandle {
             arguments: spec.arguments,
             queue_type,
             governed: RwLock::new(governed),
+            delays_for: None,
             state: Mutex::new(state),
             dead_lettering: Mutex::new(()),
             home: Weak::clone(&home.this),
@@ -82,6 +88,21 @@ impl QueueHandle {
     /// Only one of its consumers is served at a time; fixed by its declaration.
     pub fn has_single_active_consumer(&self) -> bool {
         self.arguments.value("x-single-active-consumer") == Some(&AMQPValue::Boolean(true))
+    }
+
+    /// One in which messages of a delayed exchange wait.
+    pub(super) fn for_delayed(
+        spec: super::QueueSpec,
+        id: QueueId,
+        home: &Vhost,
+        exchange: ExchangeName,
+        state: Queue,
+    ) -> Self {
+        let governed = GovernedQueue::new(Applied::default(), &QueueArguments::default());
+        Self {
+            delays_for: Some(exchange),
+            ..Self::new(spec, id, home, QueueType::Classic, governed, state)
+        }
     }
 
     /// Enters the queue. Records that `act` leaves are handed to the store before the lock is released: nobody can

@@ -222,6 +222,7 @@ impl Vhost {
             self.remove_queue(queue, records);
             Ok((count, true))
         });
+        self.delete_ended_lines();
         let (count, removed) = deleted?;
         if removed {
             self.changed();
@@ -243,6 +244,7 @@ impl Vhost {
                 self.changed();
             }
         });
+        self.delete_ended_lines();
     }
 
     fn remove_queue(&self, queue: &Arc<QueueHandle>, records: &mut Vec<Record>) {

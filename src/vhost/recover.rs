@@ -16,9 +16,11 @@ use crate::store::StoredRun;
 use crate::vhost::Binding;
 use crate::vhost::DefinitionKind;
 use crate::vhost::Exchange;
+use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
+use crate::vhost::exchange_type::ExchangeType;
 
 /// What was rebuilt.
 #[derive(Debug, Default)]
@@ -27,7 +29,7 @@ pub struct RecoveredTopology {
     pub queues: HashSet<QueueId>,
     /// Number of messages.
     pub messages: u64,
-    /// Queues that are there and could not be rebuilt. Their messages are not to be taken for leftovers.
+    /// Queues and exchanges that are there and could not be rebuilt. Their messages are not to be taken for leftovers.
     pub unreadable: u64,
     /// What to tell the store now that it was read.
     pub obsolete: Vec<Record>,
@@ -89,15 +91,18 @@ pub fn recover(
             Err(error) => tracing::error!(%error, "a policy could not be recovered"),
         }
     }
+    let mut recovered = RecoveredTopology::default();
     for definition in of_kind(DefinitionKind::Exchange) {
         match definitions::read_exchange(definition) {
-            Ok((name, spec)) => {
+            Ok((name, spec, delayed)) => {
                 if let Some(vhost) = vhost(&name) {
-                    let exchange = Exchange::new(vhost.shared.next_id(), spec);
-                    vhost.add_exchange(Arc::new(exchange));
+                    vhost.restore_exchange(spec, delayed, &mut recovered, now)?;
                 }
             }
-            Err(error) => tracing::error!(%error, "an exchange could not be recovered"),
+            Err(error) => {
+                tracing::error!(%error, "an exchange could not be recovered");
+                recovered.unreadable += 1;
+            }
         }
     }
     let marks: Vec<_> = of_kind(DefinitionKind::Redelivered).collect();
@@ -105,7 +110,6 @@ pub fn recover(
         .iter()
         .filter_map(|mark| definitions::read_redelivered(mark))
         .collect();
-    let mut recovered = RecoveredTopology::default();
     let mut restored = Vec::new();
     for definition in of_kind(DefinitionKind::Queue) {
         let (name, id, spec) = match definitions::read_queue(definition) {
@@ -170,6 +174,38 @@ pub fn recover(
 }
 
 impl Vhost {
+    fn restore_exchange(
+        &self,
+        spec: ExchangeSpec,
+        delayed: Option<QueueId>,
+        recovered: &mut RecoveredTopology,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let resource = self.exchange_resource(&spec.name);
+        let behaviour = ExchangeType::parse(spec.kind, &spec.arguments, &resource);
+        let mut behaviour = behaviour.unwrap_or_else(|error| {
+            tracing::error!(%error, "arguments of a recovered exchange are not obeyed");
+            ExchangeType::plain(spec.kind)
+        });
+        if let Some(id) = delayed {
+            self.shared.seen_id(id.0);
+            let stored = self.shared.store.load(id)?;
+            let line = self.make_delay_line(&spec, id, stored.next, now);
+            line.enter(|state, _| {
+                for stored in stored.runs {
+                    recovered.messages += stored.run.len() as u64;
+                    let enqueued_at = stored.enqueued_at.unwrap_or(now);
+                    state.restore(stored.first, stored.run, false, enqueued_at);
+                }
+            });
+            recovered.queues.insert(id);
+            behaviour.delayed = Some(line);
+        }
+        let exchange = Exchange::new(self.shared.next_id(), spec, behaviour);
+        self.add_exchange(Arc::new(exchange));
+        Ok(())
+    }
+
     fn restore_binding(&self, binding: &Binding) {
         let source = self.exchange(&binding.source);
         let destination = self.destination(&binding.target);

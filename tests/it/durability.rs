@@ -1,6 +1,7 @@
 //! What survives SIGKILL: definitions and persistent messages that the client was told are there, in order and once.
 
 mod definitions;
+mod delayed;
 mod failing_disk;
 mod rounds;
 

@@ -44,6 +44,22 @@ fn check_reserved(what: &str, name: &str) -> Result<(), AmqpError> {
     Ok(())
 }
 
+/// Types that RabbitMQ has from plugins, that its other plugins use, and that are not here.
+const UNSUPPORTED_TYPES: [&str; 2] = ["x-jms-topic", "x-federation-upstream"];
+
+fn exchange_type(name: &str) -> Result<Kind, AmqpError> {
+    Kind::from_name(name).ok_or_else(|| {
+        AmqpError::precondition_failed(if UNSUPPORTED_TYPES.contains(&name) {
+            format!("exchange type '{name}' is not supported by this version of Leveret")
+        } else if name.is_empty() {
+            // An atom that RabbitMQ knows, though not as a type.
+            "invalid exchange type ''".to_owned()
+        } else {
+            format!("unknown exchange type '{name}'")
+        })
+    })
+}
+
 fn server_name() -> QueueName {
     let random: [u8; 16] = rand::random();
     QueueName::known(&format!("amq.gen-{}", URL_SAFE_NO_PAD.encode(random)))
@@ -73,9 +89,7 @@ fn declared(queue: &QueueHandle, commit: Lsn) -> QueueDeclared {
 impl Session {
     pub(super) fn exchange_declare(&mut self, declare: ExchangeDeclare) -> Result<Lsn, AmqpError> {
         let vhost = self.vhost()?;
-        let kind = Kind::from_name(&declare.kind).ok_or_else(|| {
-            AmqpError::precondition_failed(format!("unknown exchange type '{}'", declare.kind))
-        })?;
+        let kind = exchange_type(&declare.kind)?;
         check_not_default(&declare.exchange)?;
         self.check_exchange_right(Right::Configure, &declare.exchange)?;
         if vhost.exchange(&declare.exchange).is_none() {
@@ -224,7 +238,7 @@ impl Session {
 
     pub(super) fn binding_add(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {
         let binding = self.checked_binding(bind)?;
-        self.vhost()?.bind(&binding, self.id)
+        self.vhost()?.bind(&binding, self.id, self.now)
     }
 
     pub(super) fn binding_remove(&mut self, bind: Bind) -> Result<Lsn, AmqpError> {

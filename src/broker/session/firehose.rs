@@ -48,7 +48,7 @@ impl Session {
                     named.dedup();
                     named
                 } else {
-                    route.queues.iter().map(|queue| &*queue.name).collect()
+                    route.queue_names().collect()
                 };
                 copies.add(
                     message,

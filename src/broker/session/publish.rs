@@ -19,8 +19,8 @@ use crate::model::Lsn;
 use crate::model::MessageRef;
 use crate::model::Run;
 use crate::model::names::DIRECT_REPLY_TO;
-use crate::protocol::properties;
 use crate::vhost::Exchange;
+use crate::vhost::Letter;
 use crate::vhost::Refused;
 use crate::vhost::Route;
 use crate::vhost::Transaction;
@@ -193,7 +193,7 @@ impl Session {
     /// them.
     fn address(&mut self, channel: ChannelId, run: &Run) -> Result<Addressed, AmqpError> {
         let (exchange, route) = self.target(run.first())?;
-        let addressed = if run.may_be_demanding() || route.by_headers {
+        let addressed = if run.may_be_demanding() || route.each_message {
             self.address_each(&exchange, route, self.judge(channel, run))?
         } else {
             if route.queues.is_empty() && exchange.is_default() {
@@ -221,7 +221,7 @@ impl Session {
         let judged = self.judge_topics(exchange, judged);
         let run = judged.run;
         let mut stretches = Stretches::new();
-        if judged.copies.is_empty() && !route.by_headers && !run.is_empty() {
+        if judged.copies.is_empty() && !route.each_message && !run.is_empty() {
             stretches.push((0..run.len(), route));
         } else {
             let mut copies = judged.copies.iter().peekable();
@@ -230,15 +230,15 @@ impl Session {
                 let further = copies.next_if(|(at, _)| *at == index);
                 let further = further.map(|(_, keys)| keys);
                 let route = match (further, &known) {
-                    (None, _) if !route.by_headers => route.clone(),
+                    (None, _) if !route.each_message => route.clone(),
                     (Some(keys), Some((last, route)))
-                        if Arc::ptr_eq(keys, last) && !route.by_headers =>
+                        if Arc::ptr_eq(keys, last) && !route.each_message =>
                     {
                         route.clone()
                     }
                     _ => {
                         let further = further.map(|keys| &keys[..]).unwrap_or_default();
-                        route_message(&vhost, exchange, message, further)
+                        route_message(&vhost, exchange, message, further, self.now)
                     }
                 };
                 known = further.map(|keys| (keys, route.clone()));
@@ -316,7 +316,7 @@ impl Session {
             )));
         }
         self.check_topic_right(Right::Write, &exchange, message.routing_key())?;
-        let route = vhost.route(&exchange, message.routing_key(), None);
+        let route = vhost.route(&exchange, &[message.routing_key()]);
         self.routes.remember(Remembered {
             key: message.route().into(),
             vhost_epoch,
@@ -333,15 +333,11 @@ fn route_message(
     exchange: &Arc<Exchange>,
     message: MessageRef<'_>,
     further: &[String],
+    now: u64,
 ) -> Route {
     let mut keys = vec![message.routing_key()];
     keys.extend(further.iter().map(String::as_str));
-    let route = vhost.route_all(exchange, &keys, None);
-    if !route.by_headers {
-        return route;
-    }
-    let headers = properties::headers(message.header());
-    vhost.route_all(exchange, &keys, headers.as_ref())
+    vhost.route_letter(exchange, &Letter::new(message, &keys, now))
 }
 
 fn add_publish(transaction: &mut Transaction, staged: &Staged) -> Published {
@@ -351,7 +347,7 @@ fn add_publish(transaction: &mut Transaction, staged: &Staged) -> Published {
     for (range, route) in stretches.into_iter().flatten() {
         let run = publish.run.slice(range.clone());
         transaction.enqueue(&route.queues, &run);
-        let taken = !route.queues.is_empty();
+        let taken = route.is_routed();
         note(
             &mut published,
             range.clone(),

@@ -18,14 +18,15 @@ use crate::model::RunBuilder;
 use crate::model::message;
 use crate::model::message::Traits;
 use crate::protocol::copies::visible_copies;
-use crate::protocol::properties;
 use crate::queue::Dead;
 use crate::queue::DeadLetter;
 use crate::queue::Reason;
 use crate::vhost::Exchange;
+use crate::vhost::Letter;
 use crate::vhost::QueueHandle;
 use crate::vhost::Route;
 use crate::vhost::Vhost;
+use crate::vhost::exchange_type::delay::released_properties;
 use death::is_cycle;
 use death::properties_of_dead;
 
@@ -48,7 +49,13 @@ impl Vhost {
     fn dead_letter_from(&self, queue: &QueueHandle, work: &mut Work) {
         // One thread at a time, so that messages arrive in the order in which they died.
         let _turn = queue.dead_lettering.lock();
-        let target = queue.dead_letter_target();
+        let target = match &queue.delays_for {
+            Some(exchange) => Some(DeadLetter {
+                exchange: exchange.clone(),
+                routing_key: None,
+            }),
+            None => queue.dead_letter_target(),
+        };
         let target = target.as_ref();
         let target = target.and_then(|target| Some((target, self.exchange(&target.exchange)?)));
         let mut dead = queue.take_dead().into_iter();
@@ -60,8 +67,12 @@ impl Vhost {
             let (sure, batch): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|dead| dead.attempt.is_some());
             if let Some((target, exchange)) = &target {
-                for dead in &batch {
-                    self.republish(queue, dead, target, exchange, work);
+                if queue.delays_for.is_some() {
+                    self.release(&batch, exchange, work);
+                } else {
+                    for dead in &batch {
+                        self.republish(queue, dead, target, exchange, work);
+                    }
                 }
             }
             queue.settle_dead(&batch);
@@ -93,20 +104,24 @@ impl Vhost {
             // Another routing key takes the place of all keys, now and at later deaths.
             let has_copies = has_copies(message, target);
             let route = match &known {
-                Some((last, route)) if *last == key && !route.by_headers && !has_copies => {
+                Some((last, route)) if *last == key && !route.each_message && !has_copies => {
                     route.clone()
                 }
-                _ => self.route_dead(exchange, key, &header, has_copies),
+                _ => self.route_dead(exchange, target, message, &header, dead.at),
             };
             known = (!has_copies).then(|| (key, route.clone()));
-            copies.add(
-                dead.reason,
-                message,
-                message::route(&target.exchange, key),
-                &header,
-                has_copies,
-                route,
-            );
+            let cycles = |queue: &Arc<QueueHandle>| {
+                dead.reason != Reason::Rejected && is_cycle(&header, &queue.name)
+            };
+            let queues = if route.queues.iter().any(cycles) {
+                let queues = route.queues.iter().filter(|queue| !cycles(queue));
+                queues.cloned().collect()
+            } else {
+                route.queues
+            };
+            let to = message::route(&target.exchange, key);
+            let traits = traits_of_dead(message, has_copies);
+            copies.add(&to, &header, message.body(), traits, queues);
             work.extend(copies.take_reached());
         }
         copies.hand_over();
@@ -115,22 +130,48 @@ impl Vhost {
 }
 
 impl Vhost {
+    /// Where a dead message goes whose properties are `header` by now.
     fn route_dead(
         &self,
         exchange: &Arc<Exchange>,
-        key: &str,
+        target: &DeadLetter,
+        message: MessageRef<'_>,
         header: &[u8],
-        has_copies: bool,
+        now: u64,
     ) -> Route {
-        let headers = properties::headers(header);
-        let copied_to = if has_copies {
+        let key = dead_key(message, target);
+        let copied_to = if has_copies(message, target) {
             visible_copies(header)
         } else {
             Vec::new()
         };
         let mut keys = vec![key];
         keys.extend(copied_to.iter().map(String::as_str));
-        self.route_all(exchange, &keys, headers.as_ref())
+        let letter = Letter::new(message, &keys, now);
+        let route = message::route(&target.exchange, key);
+        self.route_letter(exchange, &letter.rewritten(&route, header))
+    }
+
+    /// Routes messages of a delayed exchange whose time has come.
+    fn release(&self, due: &[Dead], exchange: &Arc<Exchange>, work: &mut Work) {
+        let mut copies = Copies::default();
+        for dead in due {
+            copies.now = dead.at;
+            for message in dead.run.iter() {
+                let header = released_properties(message.header());
+                let copied_to = visible_copies(&header);
+                let mut keys = vec![message.routing_key()];
+                keys.extend(copied_to.iter().map(String::as_str));
+                let letter = Letter::new(message, &keys, dead.at);
+                let letter = letter.rewritten(message.route(), &header);
+                let queues = self.route_letter(exchange, &letter).queues;
+                let (route, body) = (message.route(), message.body());
+                copies.add(route, &header, body, message.traits(), queues);
+                work.extend(copies.take_reached());
+            }
+        }
+        copies.hand_over();
+        work.extend(copies.take_reached());
     }
 }
 
@@ -170,30 +211,19 @@ struct Copies {
 impl Copies {
     fn add(
         &mut self,
-        reason: Reason,
-        message: MessageRef<'_>,
-        to: Vec<u8>,
+        route: &[u8],
         header: &[u8],
-        has_copies: bool,
-        route: Route,
+        body: &[u8],
+        traits: Traits,
+        queues: Arc<[Arc<QueueHandle>]>,
     ) {
-        let cycles =
-            |queue: &Arc<QueueHandle>| reason != Reason::Rejected && is_cycle(header, &queue.name);
-        let queues = if route.queues.iter().any(cycles) {
-            let queues = route.queues.iter().filter(|queue| !cycles(queue));
-            queues.cloned().collect()
-        } else {
-            route.queues
-        };
         if queues != self.queues {
             self.hand_over();
             self.queues = queues;
         }
-        if self.queues.is_empty() {
-            return;
+        if !self.queues.is_empty() {
+            self.builder.push(route, header, body, traits);
         }
-        let traits = traits_of_dead(message, has_copies);
-        self.builder.push(&to, header, message.body(), traits);
     }
 
     fn hand_over(&mut self) {

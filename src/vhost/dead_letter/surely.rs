@@ -85,7 +85,7 @@ impl Vhost {
         let key = dead_key(message, target);
         let has_copies = has_copies(message, target);
         let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
-        let route = self.route_dead(exchange, key, &header, has_copies);
+        let route = self.route_dead(exchange, target, message, &header, now);
         let mut copy = RunBuilder::default();
         copy.push(
             &message::route(&target.exchange, key),

@@ -15,7 +15,7 @@ fn binding_twice_is_once() {
     node.declare_queue(durable("q"));
     let binding = to_queue("amq.direct", "q", "k");
     node.bind(&binding);
-    assert_eq!(node.vhost.bind(&binding, MINE), Ok(Lsn::NONE));
+    assert_eq!(node.vhost.bind(&binding, MINE, NOW), Ok(Lsn::NONE));
     let with_arguments = Binding {
         arguments: arguments(&[("a", AMQPValue::LongInt(1))]),
         ..binding.clone()
@@ -41,7 +41,7 @@ fn binding_twice_is_once() {
 fn both_ends_must_be_there_to_bind_but_not_to_unbind() {
     let node = Node::new();
     node.declare_queue(durable("q"));
-    let bind = |binding: Binding| node.vhost.bind(&binding, MINE);
+    let bind = |binding: Binding| node.vhost.bind(&binding, MINE, NOW);
     check_refused(
         bind(to_queue("x", "q", "")),
         404,
@@ -79,7 +79,7 @@ fn an_exclusive_queue_is_bound_by_its_owner() {
     let binding = to_queue("amq.fanout", "q", "");
     assert_eq!(
         node.vhost
-            .bind(&binding, ANOTHER)
+            .bind(&binding, ANOTHER, NOW)
             .map_err(|error| error.code().code()),
         Err(405)
     );
@@ -107,7 +107,7 @@ fn a_headers_binding_with_a_wrong_match_is_refused() {
         ..to_queue("amq.headers", "q", "")
     };
     check_refused(
-        node.vhost.bind(&wrong, MINE),
+        node.vhost.bind(&wrong, MINE, NOW),
         406,
         "Invalid x-match field value <<\"most\">>; expected all, any, all-with-x, or any-with-x",
     );

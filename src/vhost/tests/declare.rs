@@ -237,7 +237,8 @@ fn conditions_of_a_deletion_are_kept() {
 #[test]
 fn an_exchange_is_declared_once() {
     let node = Node::new();
-    for kind in Kind::ALL {
+    let plain = [Kind::Direct, Kind::Fanout, Kind::Topic, Kind::Headers];
+    for kind in plain {
         let spec = || exchange(kind.name(), kind);
         node.declare_exchange(spec());
         let first = node.vhost.exchange(kind.name()).expect("declared");

@@ -163,7 +163,10 @@ impl Node {
     }
 
     fn bind(&self, binding: &Binding) {
-        let lsn = self.vhost.bind(binding, MINE).expect("both ends are there");
+        let lsn = self
+            .vhost
+            .bind(binding, MINE, NOW)
+            .expect("both ends are there");
         self.wait(lsn);
     }
 
@@ -207,7 +210,7 @@ impl Node {
             .vhost
             .exchange(exchange)
             .expect("the exchange is there");
-        let route = self.vhost.route(&exchange, key, None);
+        let route = self.vhost.route(&exchange, &[key]);
         let mut names: Vec<_> = route
             .queues
             .iter()
@@ -223,7 +226,7 @@ impl Node {
             .vhost
             .exchange(exchange)
             .expect("the exchange is there");
-        let route = self.vhost.route(&source, key, None);
+        let route = self.vhost.route(&source, &[key]);
         let publish::Enqueued {
             taken, commit: lsn, ..
         } = publish::enqueue(&route.queues, &persistent(exchange, key, bodies), NOW);

@@ -153,7 +153,7 @@ fn headers_decide_only_where_a_headers_exchange_is_on_the_way() {
     node.declare_exchange(exchange("front", Kind::Fanout));
     let by_headers = |node: &Node| {
         let front = node.vhost.exchange("front").expect("there");
-        node.vhost.route(&front, "", None).by_headers
+        node.vhost.route(&front, &[""]).each_message
     };
     node.bind(&to_queue("front", "q", ""));
     assert!(!by_headers(&node));

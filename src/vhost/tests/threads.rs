@@ -89,7 +89,7 @@ impl Yard {
         let bodies: Vec<_> = bodies.iter().map(String::as_str).collect();
         let run = persistent("amq.fanout", "", &bodies);
         let exchange = self.vhost.exchange("amq.fanout").expect("always there");
-        for queue in self.vhost.route(&exchange, "", None).queues.iter() {
+        for queue in self.vhost.route(&exchange, &[""]).queues.iter() {
             let publish::Enqueued { taken, .. } =
                 publish::enqueue(std::slice::from_ref(queue), &run, NOW);
             if taken {
@@ -122,7 +122,7 @@ impl Yard {
         self.dropped.fetch_add(ready as usize, Ordering::Relaxed);
         self.declare(name);
         self.vhost
-            .bind(&to_queue("amq.fanout", name, ""), MINE)
+            .bind(&to_queue("amq.fanout", name, ""), MINE, NOW)
             .expect("both are there");
     }
 }
