@@ -10,6 +10,7 @@ pub mod encode;
 pub mod envelope;
 pub mod erlang;
 pub mod header;
+pub mod identity;
 mod layout;
 pub mod method;
 pub mod properties;

@@ -129,6 +129,7 @@ impl Queue {
         now: u64,
         records: &mut Vec<Record>,
     ) {
+        self.left(first, &run);
         if self.options.arguments.dead_letter.is_none() {
             self.settle_record(first, &run, records);
             return;

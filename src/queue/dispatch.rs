@@ -65,6 +65,7 @@ impl Queue {
             );
             self.consumers.rotate();
             if no_ack {
+                self.left(delivery.range.first, &delivery.range.run);
                 self.settle_record(delivery.range.first, &delivery.range.run, records);
             }
             outbox.push(Parcel::Delivery(delivery));

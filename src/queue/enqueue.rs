@@ -22,6 +22,14 @@ impl Queue {
 
     /// As [`Queue::enqueue`], for who has asked [`Queue::has_room`]: nothing is refused.
     pub fn accept(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
+        if self.seen.is_some() {
+            self.admit_new(&run, now, records);
+        } else {
+            self.admit(run, now, records);
+        }
+    }
+
+    pub(super) fn admit(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
         let first = self.next_position;
         self.next_position += run.len() as u64;
         if self.delayed.is_some() {
@@ -82,10 +90,7 @@ impl Queue {
             } else {
                 run.slice(index..index + 1)
             };
-            let ttl = match (queue_ttl, super::expiry::message_ttl(&run)) {
-                (Some(queue), Some(message)) => Some(queue.min(message)),
-                (queue, message) => queue.or(message),
-            };
+            let ttl = shorter(queue_ttl, super::expiry::message_ttl(&run));
             Segment {
                 first: first + index as u64,
                 run,
@@ -94,6 +99,14 @@ impl Queue {
                 expires_at: ttl.map(|ttl| now.saturating_add(ttl)),
             }
         })
+    }
+
+    /// The TTL of a run of one message.
+    pub(super) fn message_ttl(&self, run: &Run) -> Option<u64> {
+        shorter(
+            self.options.arguments.message_ttl,
+            super::expiry::message_ttl(run),
+        )
     }
 
     /// One record for each stretch of messages that are stored.
@@ -137,4 +150,11 @@ fn same_priority(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
         at = start + 1 + rest.take_while(|other| *other == priority).count();
         Some(start..at)
     })
+}
+
+fn shorter(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }

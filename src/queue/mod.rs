@@ -13,6 +13,7 @@ pub mod arguments;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
+pub mod deduplication;
 pub mod delay;
 mod dispatch;
 mod enqueue;
@@ -45,6 +46,7 @@ pub use dead_letter::DeadLetter;
 use dead_letter::Kept;
 pub use dead_letter::RETRY_MS;
 pub use dead_letter::Reason;
+use deduplication::Seen;
 use delay::Delayed;
 pub use limits::Limits;
 pub use limits::Overflow;
@@ -123,6 +125,8 @@ pub struct Queue {
     kept: Kept,
     /// Of a delayed exchange: what is enqueued waits here for its time.
     delayed: Option<Box<Delayed>>,
+    /// What its messages may not repeat, if it takes none twice.
+    seen: Option<Box<Seen>>,
     /// When it was last used, for `x-expires`.
     used_at: u64,
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
@@ -160,6 +164,7 @@ impl Queue {
             next_position: next_position.0.max(1),
             ready: Ready::new(options.order()),
             consumers: Consumers::new(options.succession()),
+            seen: options.arguments.deduplicate.then(Box::default),
             options,
             unacked: 0,
             dead: Vec::new(),
@@ -214,6 +219,7 @@ impl Queue {
             delayed.insert(first.0, &run, enqueued_at);
             return;
         }
+        self.note_restored(first, &run, enqueued_at);
         for mut segment in self.segments(first.0, run, enqueued_at) {
             segment.redelivered = returns.is_some();
             segment.returns = returns.unwrap_or(0);
@@ -344,6 +350,7 @@ impl Queue {
         self.expire(now, records);
         let range = segment.into_delivered(self.id, None);
         if no_ack {
+            self.left(range.first, &range.run);
             self.settle_record(range.first, &range.run, records);
         } else {
             self.unacked += 1;
@@ -357,6 +364,7 @@ impl Queue {
         let count = self.ready.len();
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in self.ready.drain() {
+            self.left(Position(segment.first), &segment.run);
             for stretch in self.stored_stretches(&segment.run) {
                 ranges
                     .push(segment.first + stretch.start as u64..segment.first + stretch.end as u64);

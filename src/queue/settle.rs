@@ -13,6 +13,7 @@ impl Queue {
             return;
         }
         for range in ranges {
+            self.left(range.first, &range.run);
             self.settle_record(range.first, &range.run, records);
             self.credit(range);
         }

@@ -1,4 +1,4 @@
-//! Exchange types that remember messages: recent history, deduplication.
+//! Exchange types that remember messages: recent history, deduplication; and queues that take none twice.
 
 use super::exchange_types::declare;
 use super::exchange_types::send_with;
@@ -228,4 +228,135 @@ fn duplicates_are_dropped_wherever_the_exchange_stands() {
     }
     assert_eq!(client.drain("q"), ["1"]);
     assert_eq!(client.drain("duplicates"), ["2"]);
+}
+
+/// A queue that takes no message twice.
+fn unique(client: &mut Client, others: &[(&str, AMQPValue)]) {
+    let mut entries = vec![("x-message-deduplication", AMQPValue::Boolean(true))];
+    entries.extend_from_slice(others);
+    let declare = QueueDeclare {
+        arguments: arguments(&entries),
+        ..queue("q")
+    };
+    client.declare_queue(declare).expect("declared");
+}
+
+/// Publishes to the queue.
+fn offer(client: &mut Client, id: &str, body: &str) {
+    let returned = send_with(client, "", "q", body, with_id(id));
+    assert!(!returned, "a duplicate counts as taken");
+}
+
+#[test]
+fn a_queue_takes_no_message_twice_while_it_has_it() {
+    let node = Node::new();
+    let mut client = node.client();
+    unique(&mut client, &[]);
+    for (id, body) in [("a", "1"), ("b", "2"), ("a", "again")] {
+        offer(&mut client, id, body);
+    }
+    for body in ["3", "4"] {
+        send_with(&mut client, "", "q", body, persistent());
+    }
+    let mut consumer = node.client();
+    consumer.consumer("q");
+    let mut got = consumer.deliveries();
+    assert_eq!(bodies(&got), ["1", "2", "3", "4"]);
+    offer(&mut client, "a", "unacknowledged");
+    assert!(consumer.deliveries().is_empty());
+    let first = got.remove(0);
+    let rest = got;
+    consumer.settle(CHANNEL, Settle::Requeue, vec![first]);
+    offer(&mut client, "a", "requeued");
+    let got = consumer.deliveries();
+    assert_eq!(bodies(&got), ["1"]);
+    consumer.ack(got);
+    consumer.settle(CHANNEL, Settle::Reject, rest);
+    for (id, body) in [("a", "5"), ("b", "6")] {
+        offer(&mut client, id, body);
+    }
+    assert_eq!(bodies(&consumer.deliveries()), ["5", "6"]);
+}
+
+#[test]
+fn what_leaves_a_queue_on_any_way_may_come_again() {
+    let node = Node::new();
+    let mut client = node.client();
+    unique(
+        &mut client,
+        &[
+            ("x-message-ttl", AMQPValue::LongInt(100)),
+            ("x-max-length", AMQPValue::LongInt(2)),
+        ],
+    );
+    let name = QueueName::known("q");
+    offer(&mut client, "a", "1");
+    assert_eq!(client.drain("q"), ["1"]);
+    offer(&mut client, "a", "2");
+    client.purge_queue(&name).expect("purged");
+    offer(&mut client, "a", "3");
+    node.run_timers(NOW + 100);
+    client.set_now(NOW + 100);
+    for (id, body) in [
+        ("a", "4"),
+        ("b", "5"),
+        ("c", "6"),
+        ("a", "7"),
+        ("c", "again"),
+    ] {
+        offer(&mut client, id, body);
+    }
+    assert_eq!(client.drain("q"), ["6", "7"], "two find room");
+}
+
+#[test]
+fn messages_of_one_run_are_taken_as_if_they_came_one_by_one() {
+    let node = Node::new();
+    let mut client = node.client();
+    unique(&mut client, &[]);
+    let messages = [
+        ("1", with_id("a")),
+        ("again", with_id("a")),
+        ("2", with_id("b")),
+        ("3", persistent()),
+        ("again", with_id("b")),
+        ("4", with_id("c")),
+    ];
+    let publish = || Publish {
+        run: run_of("", "q", &messages),
+        mandatory: true,
+    };
+    let published = client.publish(CHANNEL, publish()).expect("published");
+    assert!(published.refused.is_empty() && published.unrouted.is_empty());
+    assert_eq!(node.messages("q"), (4, 0));
+    assert_eq!(client.drain("q"), ["1", "2", "3", "4"]);
+    let mut consumer = node.client();
+    let consume = Consume {
+        no_ack: true,
+        ..consume("q")
+    };
+    consumer.consume(CHANNEL, consume).expect("a consumer");
+    client.publish(CHANNEL, publish()).expect("published");
+    assert_eq!(
+        bodies(&consumer.deliveries()),
+        ["1", "again", "2", "3", "again", "4"],
+        "each was gone before the next came"
+    );
+}
+
+#[test]
+fn a_queue_knows_after_a_restart_what_it_has() {
+    let node = Node::new();
+    let mut client = node.client();
+    unique(&mut client, &[]);
+    offer(&mut client, "a", "1");
+    offer(&mut client, "b", "2");
+    let name = QueueName::known("q");
+    client.get(CHANNEL, &name, true).expect("allowed");
+    drop(client);
+    let node = node.restarted();
+    let mut client = node.client();
+    offer(&mut client, "b", "again");
+    offer(&mut client, "a", "3");
+    assert_eq!(client.drain("q"), ["2", "3"]);
 }

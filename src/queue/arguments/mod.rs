@@ -136,6 +136,8 @@ pub struct QueueArguments {
     pub delivery_limit: Option<i64>,
     /// `x-consumer-timeout`, milliseconds; [`u64::MAX`] is never.
     pub consumer_timeout: Option<u64>,
+    /// `x-message-deduplication`, of the community's plugin.
+    pub deduplicate: bool,
 }
 
 impl QueueArguments {
@@ -179,6 +181,9 @@ impl QueueArguments {
                 == Some(&AMQPValue::Boolean(true)),
             delivery_limit: arguments.value("x-delivery-limit").map(delivery_limit),
             consumer_timeout: arguments.value("x-consumer-timeout").map(timeout),
+            deduplicate: arguments
+                .value("x-message-deduplication")
+                .is_some_and(|value| *value != AMQPValue::Boolean(false)),
         }
     }
 }

@@ -173,6 +173,7 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
                 single_active_consumer,
                 delivery_limit,
                 consumer_timeout: None,
+                deduplicate: false,
             }
         },
     )

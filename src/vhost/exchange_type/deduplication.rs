@@ -11,15 +11,14 @@ use parking_lot::Mutex;
 use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::arguments;
+use crate::protocol::identity::identity;
+use crate::queue::deduplication::X_DEDUPLICATION_HEADER;
 use crate::vhost::Hasher;
-use crate::vhost::exchange_type::identity::identity;
 use crate::vhost::letter::Letter;
 
 const SIZE: &str = "x-cache-size";
 const TTL: &str = "x-cache-ttl";
 const PERSISTENCE: &str = "x-cache-persistence";
-/// What messages are compared by; those without it are all different.
-const HEADER: &str = "x-deduplication-header";
 /// Bytes of values that one exchange remembers at most, whatever size was asked for.
 const BYTES_MAX: usize = 64 << 20;
 /// What remembering a value costs beside the value.
@@ -92,7 +91,7 @@ impl Deduplication {
 
     /// Whether a message like this one was here before. If not, it is remembered.
     pub(super) fn is_duplicate(&self, letter: &Letter<'_>) -> bool {
-        let Some(value) = letter.header_value(HEADER) else {
+        let Some(value) = letter.header_value(X_DEDUPLICATION_HEADER) else {
             return false;
         };
         let ttl = letter.header_value(TTL).and_then(|value| {

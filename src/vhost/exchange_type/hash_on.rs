@@ -5,8 +5,8 @@ use amq_protocol::types::AMQPValue;
 use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::arguments;
+use crate::protocol::identity::identity;
 use crate::routing::stable_hash;
-use crate::vhost::exchange_type::identity::identity;
 use crate::vhost::letter::Letter;
 
 const HEADER: &str = "hash-header";

@@ -7,7 +7,6 @@ mod deduplication;
 pub(super) mod delay;
 mod hash_on;
 mod history;
-mod identity;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

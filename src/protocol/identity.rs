@@ -1,4 +1,4 @@
-//! What makes two header values the same to exchanges that hash or remember them.
+//! What makes two header values the same to those who hash or remember them.
 
 use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
@@ -8,7 +8,7 @@ use crate::protocol::encode;
 
 /// Equal for integers of one value and for strings of the same octets, whatever type they came in; all else is compared
 /// as it is on the wire.
-pub(super) fn identity(value: &AMQPValue) -> Vec<u8> {
+pub fn identity(value: &AMQPValue) -> Vec<u8> {
     let (tag, octets) = if let Some(number) = arguments::integer(value) {
         (b'n', number.to_be_bytes().to_vec())
     } else if let AMQPValue::LongString(text) = value {
