@@ -74,13 +74,17 @@ impl Vhost {
     ) -> Result<Lsn, AmqpError> {
         let Bound {
             destination,
-            remembered,
-            commit,
+            mut remembered,
+            mut commit,
         } = self.add_binding(binding, connection)?;
-        let sent = remembered
-            .iter()
-            .map(|run| self.send(&destination, run, now));
-        Ok(sent.fold(commit, Lsn::max))
+        if let Destination::Exchange(_) = destination {
+            // As in RabbitMQ, which puts them in order for queues only.
+            remembered.reverse();
+        }
+        for run in &remembered {
+            commit = commit.max(self.send(&destination, run, now));
+        }
+        Ok(commit)
     }
 
     fn add_binding(&self, binding: &Binding, connection: ConnectionId) -> Result<Bound, AmqpError> {
