@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::connection::Connection;
+use crate::connection::Phase;
 use crate::connection::reply_text::NO_METHOD;
 use crate::connection::turn::Turn;
 use crate::model::AmqpError;
@@ -64,6 +65,9 @@ impl Connection {
         }
         patience.turn(turn.now);
         patience.check_at = None;
+        if self.phase != Phase::Open {
+            return;
+        }
         let mut overdue = Vec::new();
         let mut waits = false;
         for (id, channel) in &self.channels {
