@@ -31,6 +31,11 @@ impl Channel {
         if let Some(run) = returnable {
             let run = published.rewritten.as_ref().unwrap_or(&run);
             let frame_max = turn.shared.frame_max;
+            if !published.unrouted.is_empty() {
+                // What came before a returned message is confirmed before it, also out of one batch: clients read
+                // returns and confirms in the order of their publishes.
+                self.send_confirms(turn.shared.durable, turn.out);
+            }
             send_returns(run, &published, self.id, frame_max, turn.out);
         }
         if let Mode::Confirm(confirms) = &mut self.mode {
