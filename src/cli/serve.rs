@@ -153,6 +153,7 @@ fn queue_defaults(settings: &Settings) -> QueueDefaults {
 fn connection_options(settings: &Settings) -> ConnectionOptions {
     ConnectionOptions {
         frame_max: settings.frame_max,
+        initial_frame_max: settings.initial_frame_max,
         channel_max: settings.channel_max,
         heartbeat: settings.heartbeat,
         handshake_timeout: settings.handshake_timeout,

@@ -8,6 +8,7 @@ use config::FileFormat;
 use config::Value;
 use config::ValueKind;
 
+use crate::settings::Profile;
 use crate::settings::Settings;
 use crate::settings::SettingsError;
 use crate::settings::Sources;
@@ -46,6 +47,14 @@ impl Settings {
                 .accept(value)
                 .ok_or_else(|| wrong(&key, value, rule, origin(value, file.as_deref())))?;
             insert(&mut accepted, &key, value);
+        }
+        let profile = accepted
+            .get("compatibility")
+            .and_then(|section| section.get("profile")?.as_str())
+            .and_then(Profile::from_name)
+            .unwrap_or_default();
+        for (key, value) in profile.defaults() {
+            accepted.entry(key).or_insert(value);
         }
         let mut settings: Settings = serde_json::from_value(accepted.into())
             .expect("every key and value was accepted by its rule");

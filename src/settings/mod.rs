@@ -7,6 +7,7 @@
 
 mod error;
 mod load;
+mod profile;
 mod rules;
 mod secret;
 mod sources;
@@ -22,6 +23,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use error::SettingsError;
+pub use profile::CompatibilitySettings;
+pub use profile::Profile;
 pub use secret::Secret;
 pub use sources::Override;
 pub use sources::Sources;
@@ -40,6 +43,8 @@ pub struct Settings {
     pub heartbeat: u16,
     /// Largest frame offered to clients, in bytes.
     pub frame_max: u32,
+    /// Largest frame before the client has answered with its own limit, in bytes.
+    pub initial_frame_max: u32,
     /// Channels offered to a connection; 0: as many as there are numbers.
     pub channel_max: u16,
     /// From the accept until `connection.open` is answered.
@@ -85,6 +90,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Messages on their way to one connection, in bytes; queues hold back beyond it.
     pub outbox_bytes_max: usize,
+    /// Which release of RabbitMQ it takes the place of.
+    pub compatibility: CompatibilitySettings,
     /// What is logged and how.
     pub log: LogSettings,
     /// Bounds of the store's memory.
@@ -132,6 +139,7 @@ impl Default for Settings {
             http_listen: everywhere(15672),
             heartbeat: 60,
             frame_max: 131_072,
+            initial_frame_max: 4096,
             channel_max: 2047,
             handshake_timeout: Duration::from_secs(10),
             max_message_size: 134_217_728,
@@ -152,6 +160,7 @@ impl Default for Settings {
             loops: 0,
             shutdown_timeout: Duration::from_secs(10),
             outbox_bytes_max: 1024 * 1024,
+            compatibility: CompatibilitySettings::default(),
             log: LogSettings::default(),
             store: StoreSettings::default(),
         }

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::model::limits::FRAME_SIZE_MIN;
 use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
 use crate::model::names::NAME_BYTES_MAX;
+use crate::settings::Profile;
 
 const MIB: u64 = 1024 * 1024;
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
@@ -87,6 +88,10 @@ pub(super) const RULES: &[(&str, Rule)] = &[
         "frame_max",
         bytes(FRAME_SIZE_MIN as u64, MESSAGE_BYTES_HARD_MAX),
     ),
+    (
+        "initial_frame_max",
+        bytes(FRAME_SIZE_MIN as u64, MESSAGE_BYTES_HARD_MAX),
+    ),
     ("channel_max", count(0, 65_535)),
     ("handshake_timeout", milliseconds(100, 3_600_000)),
     ("max_message_size", bytes(1, MESSAGE_BYTES_HARD_MAX)),
@@ -112,6 +117,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("loops", count(0, 1024)),
     ("shutdown_timeout", milliseconds(0, 3_600_000)),
     ("outbox_bytes_max", bytes(65_536, 1024 * MIB)),
+    ("compatibility.profile", Rule::Word(Profile::NAMES)),
     ("log.format", Rule::Word(&["auto", "text", "json"])),
     ("log.level", Rule::Filter),
     ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
