@@ -7,6 +7,7 @@ mod access;
 mod connections;
 mod definitions;
 mod events;
+mod log;
 mod options;
 mod replies;
 mod session;

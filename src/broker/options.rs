@@ -30,6 +30,10 @@ pub struct BrokerOptions {
     pub loopback_users: Vec<String>,
     /// Connections the node takes; `None` is unlimited.
     pub connection_max: Option<u64>,
+    /// There is an exchange `amq.rabbitmq.log` in the default virtual host, for [`Broker::publish_log`].
+    ///
+    /// [`Broker::publish_log`]: crate::broker::Broker::publish_log
+    pub log_exchange: bool,
     /// Bytes of deliveries that may wait for one connection.
     pub outbox_bytes_max: usize,
     /// What queues do whose arguments do not say.

@@ -151,9 +151,7 @@ impl Broker {
 
     fn add_vhost(&self, name: &VhostName, metadata: VhostMetadata) {
         let vhost = crate::vhost::Vhost::new(name.clone(), metadata, Arc::clone(&self.shared));
-        if **name == *self.options.default_vhost {
-            vhost.host_events();
-        }
+        self.furnish(&vhost);
         self.vhosts.insert(name.clone(), vhost);
     }
 }

@@ -22,9 +22,7 @@ impl Broker {
         let store = &self.shared.store;
         let lsn = store.append(vec![definitions::define_vhost(name, &metadata)]);
         let vhost = Vhost::new(name.clone(), metadata, Arc::clone(&self.shared));
-        if **name == *self.options.default_vhost {
-            vhost.host_events();
-        }
+        self.furnish(&vhost);
         vacant.insert(vhost);
         lsn
     }

@@ -2,6 +2,7 @@
 //!
 //! Errors go to standard error as one line that says what to do, and end with exit code 1; wrong usage with 2.
 
+mod log_exchange;
 mod logs;
 mod serve;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
+use crate::cli::log_exchange::LogExchange;
 use crate::connection::ConnectionOptions;
 use crate::management::Management;
 use crate::management::Node;
@@ -43,14 +44,19 @@ impl CommitWaiter for FailureNotice {
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(&Sources::of_process(file, overrides))?;
-    super::logs::start(&settings.log)?;
+    let log_lines = super::logs::start(&settings.log)?;
     // Ports first: a second start must not touch the data directory of the first, nor find out late.
     let http_listeners = open_all(&settings.http_listen)?;
     std::fs::create_dir_all(&settings.data_dir)
         .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
     let clock = Clock::start();
     let broker = Broker::start(broker_options(&settings), clock.millis(clock.now()))?;
+    let now = move || clock.millis(clock.now());
+    let log_exchange = log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&broker), now));
     let ran = run(&settings, &broker, clock, http_listeners);
+    if let Some(log_exchange) = log_exchange {
+        log_exchange.stop();
+    }
     if let Some(failure) = broker.store().failure() {
         return Err(format!("the store failed and the node stopped: {failure}").into());
     }
@@ -132,6 +138,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         default_vhost: settings.default_vhost.clone(),
         loopback_users: settings.loopback_users.clone(),
         connection_max: (settings.connection_max > 0).then(|| settings.connection_max.into()),
+        log_exchange: settings.log.exchange,
         outbox_bytes_max: settings.outbox_bytes_max,
         queue_defaults: queue_defaults(settings),
     }

@@ -80,9 +80,12 @@ impl Pretty {
     }
 
     /// `{tag,number}` as `~p` prints it.
-    pub(super) fn tagged(mut self, tag: &str, number: u64) -> Self {
+    pub(super) fn tagged(self, tag: &str, number: u64) -> Self {
+        self.pair(tag, &number.to_string())
+    }
+
+    fn pair(mut self, tag: &str, number: &str) -> Self {
         let column = self.column() + 1;
-        let number = number.to_string();
         let fits = self.fits(tag.len() + number.len() + 3);
         self.0 += "{";
         self.0 += tag;
@@ -90,7 +93,7 @@ impl Pretty {
         if !fits {
             self.break_to(column);
         }
-        self.0 += &number;
+        self.0 += number;
         self.0 += "}";
         self
     }
@@ -127,6 +130,11 @@ fn printable(octets: &[u8]) -> Option<String> {
     quoted += mark;
     quoted += ">>";
     Some(quoted)
+}
+
+/// `before` with `{tag,number}` after it, as `~p` prints that there.
+pub fn tagged(before: String, tag: &str, number: &str) -> String {
+    Pretty(before).pair(tag, number).0
 }
 
 /// An entry of an argument table as `~w` prints it, with its type: `{<<"x-max-length">>,signedint,5}`.

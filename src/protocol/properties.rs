@@ -315,6 +315,19 @@ pub fn of_event(headers: &[u8], seconds: u64) -> Vec<u8> {
     out
 }
 
+/// Flags and property list of a log line: plain text with `headers` and a time in seconds since the Unix epoch.
+pub fn of_log_line(headers: &[u8], seconds: u64) -> Vec<u8> {
+    const CONTENT_TYPE: &[u8] = b"text/plain";
+    let flags =
+        Property::ContentType.flag() | Property::Headers.flag() | Property::Timestamp.flag();
+    let mut out = flags.to_be_bytes().to_vec();
+    out.push(CONTENT_TYPE.len() as u8);
+    out.extend_from_slice(CONTENT_TYPE);
+    out.extend_from_slice(headers);
+    out.extend_from_slice(&seconds.to_be_bytes());
+    out
+}
+
 /// Decodes all properties. Texts that are not UTF-8 have their bad octets replaced.
 pub fn decode(properties: &[u8]) -> Result<AMQPProperties, ContentError> {
     scan(properties)?;

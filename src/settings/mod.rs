@@ -106,6 +106,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// A level, or tracing's filter syntax such as `info,leveret::queue=debug`.
     pub level: String,
+    /// Log lines are published to `amq.rabbitmq.log` too.
+    pub exchange: bool,
 }
 
 /// Shape of log lines.
@@ -172,6 +174,7 @@ impl Default for LogSettings {
         Self {
             format: LogFormat::Auto,
             level: "info".to_owned(),
+            exchange: false,
         }
     }
 }

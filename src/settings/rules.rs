@@ -45,6 +45,8 @@ pub(super) enum Rule {
     Addresses { min: usize },
     /// Directives of tracing's filter.
     Filter,
+    /// `true` or `false`.
+    Flag,
 }
 
 const fn count(min: u64, max: u64) -> Rule {
@@ -120,6 +122,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("compatibility.profile", Rule::Word(Profile::NAMES)),
     ("log.format", Rule::Word(&["auto", "text", "json"])),
     ("log.level", Rule::Filter),
+    ("log.exchange", Rule::Flag),
     ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.cache_bytes", bytes(MIB, 1024 * 1024 * MIB)),
 ];
@@ -177,6 +180,7 @@ impl Rule {
             Self::Filter => text(value)
                 .filter(|text| is_filter(text))
                 .map(serde_json::Value::from),
+            Self::Flag => flag(value).map(serde_json::Value::from),
         }
     }
 
@@ -204,6 +208,7 @@ impl Rule {
             Self::Filter => "a level (off, error, warn, info, debug, trace) or directives such as \
                  info,leveret::queue=debug"
                 .to_owned(),
+            Self::Flag => "true or false".to_owned(),
         }
     }
 }
@@ -213,6 +218,14 @@ fn text(value: &Value) -> Option<&str> {
         Some(text)
     } else {
         None
+    }
+}
+
+fn flag(value: &Value) -> Option<bool> {
+    if let ValueKind::Boolean(flag) = value.kind {
+        Some(flag)
+    } else {
+        text(value)?.trim().parse().ok()
     }
 }
 
@@ -379,6 +392,15 @@ mod tests {
             "default_user",
             &[("a", "a".into())],
             &["", &"u".repeat(256)],
+        );
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false() {
+        check(
+            "log.exchange",
+            &[("true", true.into()), (" false ", false.into())],
+            &["yes", "1", "", "TRUE"],
         );
     }
 

@@ -71,8 +71,15 @@ impl Vhost {
 
     /// Makes this the virtual host whose [`EVENT_EXCHANGE`](crate::vhost::EVENT_EXCHANGE) tells of the node's events.
     pub fn host_events(self: &Arc<Self>) {
+        let exchange = self.add_announcing(EVENT_EXCHANGE);
+        self.shared.events.settle(self, &exchange);
+    }
+
+    /// Adds an exchange for what the node itself has to say. Like those that every virtual host has, it is always there
+    /// and not stored.
+    pub fn add_announcing(&self, name: &str) -> Arc<Exchange> {
         let spec = ExchangeSpec {
-            name: ExchangeName::known(EVENT_EXCHANGE),
+            name: ExchangeName::known(name),
             kind: Kind::Topic,
             durable: true,
             auto_delete: false,
@@ -81,8 +88,8 @@ impl Vhost {
         };
         let behaviour = ExchangeType::plain(Kind::Topic);
         let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec, behaviour));
-        self.shared.events.settle(self, &exchange);
-        self.add_exchange(exchange);
+        self.add_exchange(Arc::clone(&exchange));
+        exchange
     }
 
     /// Declares an exchange, or checks that the one there is equivalent.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::broker::Broker;
 use crate::broker::Launch;
 use crate::broker::eventually;
+use crate::wire::Login;
 use crate::wire::Wire;
 use crate::wire::encode;
 
@@ -43,6 +44,49 @@ fn several_addresses_and_no_http() {
     for address in addresses {
         Wire::open(*address).close();
     }
+}
+
+#[test]
+fn log_lines_are_published_when_that_is_asked_for() {
+    let broker = Launch::serve().settings("log.exchange = true").start();
+    let mut wire = Wire::with_channel(broker.amqp());
+    wire.declare_queue("q", 0);
+    let bind = encode::queue_bind(1, "q", "amq.rabbitmq.log", "warning", &[]);
+    wire.call(&bind, (50, 21));
+    let wrong = Login {
+        password: "wrong",
+        ..Login::default()
+    };
+    let mut refused = Wire::connect(broker.amqp());
+    refused.send(&encode::PROTOCOL_HEADER);
+    refused.expect(0, (10, 10));
+    refused.send(&encode::start_ok(&[], "PLAIN", &wrong.plain()));
+    let mut line = None;
+    eventually("the refusal is logged", || {
+        line = wire.get(1, "q", true);
+        line.is_some()
+    });
+    let line = line.unwrap();
+    let text = String::from_utf8(line.body).unwrap();
+    assert_eq!(
+        (&*line.exchange, &*line.key),
+        ("amq.rabbitmq.log", "warning")
+    );
+    assert!(text.contains("login refused"), "{text}");
+    assert!(text.ends_with('\n') && !text.contains('\u{1b}'), "{text}");
+    assert!(wire.get(1, "q", true).is_none());
+    wire.close();
+    broker.stop();
+
+    let broker = Broker::start();
+    let mut wire = Wire::with_channel(broker.amqp());
+    wire.declare_queue("q", 0);
+    wire.send(&bind);
+    assert_eq!(
+        wire.expect_close(1).code,
+        404,
+        "no such exchange by default"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::protocol::copies;
+use crate::protocol::erlang;
 use crate::protocol::properties;
 use crate::protocol::properties::Fields;
 use crate::queue::arguments::EXPIRY_MS_MAX;
@@ -153,10 +154,15 @@ fn copied(run: &Run) -> RunBuilder {
 
 /// `expiration` must be a decimal number of milliseconds; the texts show the Erlang terms that RabbitMQ shows.
 fn check_expiration(expiration: &str) -> Result<(), AmqpError> {
-    let refuse = |why: String| {
+    let refuse = |why: &str| {
         Err(AmqpError::precondition_failed(format!(
             "invalid expiration '{expiration}': {why}"
         )))
+    };
+    let refuse_number = |tag: &str, number: &str| {
+        let before = format!("invalid expiration '{expiration}': ");
+        let text = erlang::tagged(before, tag, number);
+        Err(AmqpError::precondition_failed(text))
     };
     let digits_from = usize::from(expiration.starts_with(['-', '+']));
     let digits = expiration[digits_from..]
@@ -164,23 +170,23 @@ fn check_expiration(expiration: &str) -> Result<(), AmqpError> {
         .take_while(u8::is_ascii_digit)
         .count();
     if digits == 0 {
-        return refuse("no_integer".to_owned());
+        return refuse("no_integer");
     }
     let (number, rest) = expiration.split_at(digits_from + digits);
     if !rest.is_empty() {
-        return refuse(format!("{{leftover_string,{rest:?}}}"));
+        return refuse(&format!("{{leftover_string,{rest:?}}}"));
     }
     let number = number.strip_prefix('+').unwrap_or(number);
     if let Some(negative) = number.strip_prefix('-') {
         let value = negative.trim_start_matches('0');
         if !value.is_empty() {
-            return refuse(format!("{{value_negative,-{value}}}"));
+            return refuse_number("value_negative", &format!("-{value}"));
         }
         return Ok(());
     }
     match number.parse::<u64>() {
         Ok(value) if value <= EXPIRY_MS_MAX.unsigned_abs() => Ok(()),
-        _ => refuse(format!("{{value_too_large,{number}}}")),
+        _ => refuse_number("value_too_large", number.trim_start_matches('0')),
     }
 }
 
@@ -207,7 +213,8 @@ mod tests {
         check_refused("-1", "{value_negative,-1}");
         check_refused(
             "99999999999999999999",
-            "{value_too_large,99999999999999999999}",
+            "{value_too_large,\n                                            99999999999999999999}",
         );
+        check_refused("0315360000001", "{value_too_large,315360000001}");
     }
 }

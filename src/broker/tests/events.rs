@@ -434,3 +434,31 @@ fn the_exchange_is_the_nodes_own() {
     let told = events(&mut client);
     assert_eq!(names(&told), ["queue.created"], "the binding was durable");
 }
+
+#[test]
+fn log_lines_are_published_under_their_level() {
+    let node = Node::new();
+    let mut client = node.client();
+    client.queue("log");
+    client.bind_queue("amq.rabbitmq.log", "log", "error");
+    node.publish_log("info", b"all is well\n", NOW);
+    node.publish_log("error", b"it broke\n", NOW);
+    let log = QueueName::known("log");
+    let got = client.get(CHANNEL, &log, true).expect("allowed");
+    let run = got.expect("a line").range.run;
+    let message = run.first();
+    assert_eq!(
+        (message.exchange(), message.routing_key()),
+        ("amq.rabbitmq.log", "error")
+    );
+    assert_eq!(message.body(), b"it broke\n");
+    let properties = properties::decode(message.header()).expect("well-formed");
+    let mut headers = FieldTable::default();
+    headers.insert("node".into(), AMQPValue::LongString("test".into()));
+    let expected = AMQPProperties::default()
+        .with_content_type("text/plain".into())
+        .with_headers(headers)
+        .with_timestamp(NOW / 1000);
+    assert_eq!(properties, expected);
+    assert!(client.get(CHANNEL, &log, true).expect("allowed").is_none());
+}

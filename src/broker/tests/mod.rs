@@ -99,6 +99,7 @@ fn options(dir: &Path) -> BrokerOptions {
         default_vhost: "/".to_owned(),
         loopback_users: vec!["guest".to_owned()],
         connection_max: None,
+        log_exchange: true,
         outbox_bytes_max: 1 << 20,
         queue_defaults: QueueDefaults::default(),
     }
