@@ -4,6 +4,7 @@
 //! of any front door.
 
 mod access;
+mod administered;
 mod connections;
 mod definitions;
 mod events;
@@ -31,6 +32,7 @@ use crate::store::Store;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
 pub use access::Access;
+pub use administered::Administered;
 pub use connections::ConnectionInfo;
 pub use connections::Connections;
 pub use options::BrokerOptions;

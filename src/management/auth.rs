@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::auth::Credentials;
 use crate::auth::Refusal;
 use crate::auth::User;
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::listener::Peer;
@@ -74,6 +75,12 @@ impl FromRequestParts<Api> for Caller {
 }
 
 impl Caller {
+    /// Tells who listens to events of what this caller has done.
+    pub(super) fn tell(&self, api: &Api, what: &Administered<'_>) {
+        let now = (api.clock)();
+        api.broker.tell_administered(what, self.user.name(), now);
+    }
+
     /// Sees all connections and names of virtual hosts.
     pub(super) fn monitors(&self) -> bool {
         self.user.has_tag("monitoring") || self.user.has_tag("administrator")

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::auth::AuthError;
 use crate::auth::PermissionRecord;
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -131,6 +132,7 @@ pub(super) async fn put_permission(
     let existed = access.snapshot().permission(&user, &vhost).is_some();
     let set = access.set_permission(&record);
     let lsn = set.map_err(|error| refuse(&user, error))?;
+    caller.tell(&api, &Administered::PermissionSet(&record));
     api.committed(lsn).await;
     Ok(put_status(existed))
 }
@@ -146,6 +148,7 @@ pub(super) async fn delete_permission(
     found.ok_or(ApiError::NotFound)?;
     let cleared = access.clear_permission(&user, &vhost);
     let lsn = cleared.map_err(|error| refuse(&user, error))?;
+    caller.tell(&api, &Administered::PermissionDeleted(&vhost, &user));
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
 }

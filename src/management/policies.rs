@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -92,7 +93,11 @@ async fn put(
         })
     })?;
     let existed = vhost.policy(kind, &policy.name).is_some();
+    let name = policy.name.clone();
     let lsn = vhost.set_policy(kind, policy, (api.clock)());
+    if let Some(policy) = vhost.policy(kind, &name) {
+        caller.tell(&api, &Administered::PolicySet(vhost.name(), &policy));
+    }
     api.committed(lsn).await;
     Ok(put_status(existed))
 }
@@ -107,6 +112,11 @@ async fn delete(
     find(&api, kind, &vhost, &name)?;
     if let Some(vhost) = api.broker.vhost(&vhost) {
         let lsn = vhost.clear_policy(kind, &name, (api.clock)());
+        let cleared = match kind {
+            PolicyKind::Ordinary => Administered::PolicyCleared(vhost.name(), &name),
+            PolicyKind::Operator => Administered::OperatorPolicyCleared(vhost.name(), &name),
+        };
+        caller.tell(&api, &cleared);
         api.committed(lsn).await;
     }
     Ok(StatusCode::NO_CONTENT)

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::auth::TopicPermissionRecord;
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -102,8 +103,9 @@ async fn put(
         write: pattern(write)?,
         read: pattern(read)?,
     };
-    let set = api.broker.access().set_topic_permission(record);
+    let set = api.broker.access().set_topic_permission(record.clone());
     let lsn = set.map_err(|error| permissions::refuse(&user, error))?;
+    caller.tell(&api, &Administered::TopicPermissionSet(&record));
     api.committed(lsn).await;
     Ok(put_status(existed))
 }
@@ -137,6 +139,7 @@ async fn delete(
     found(&api, &vhost, &user)?;
     let access = api.broker.access();
     let lsn = access.clear_topic_permissions(&user, &vhost, exchange);
+    caller.tell(&api, &Administered::TopicPermissionDeleted(&vhost, &user));
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,6 +12,7 @@ use crate::auth::HashingAlgorithm;
 use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::auth::User;
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -153,10 +154,20 @@ pub(super) async fn put_user(
         Some(Value::Object(permissions)) if !existed => new_permissions(&api, &name, permissions)?,
         _ => Vec::new(),
     };
-    let mut lsn = access.put_user(&name, password, tags);
+    let has_word = body.0.contains_key("password") || body.0.contains_key("password_hash");
+    let mut lsn = access.put_user(&name, password, tags.clone());
+    if !existed {
+        caller.tell(&api, &Administered::UserCreated(&name));
+    } else if has_word {
+        caller.tell(&api, &Administered::PasswordChanged(&name));
+    }
+    if existed || !tags.is_empty() {
+        caller.tell(&api, &Administered::TagsSet(&name, &tags));
+    }
     for permission in &permissions {
         let set = access.set_permission(permission);
         lsn = lsn.max(set.map_err(|error| permissions::refuse(&permission.user, error))?);
+        caller.tell(&api, &Administered::PermissionSet(permission));
     }
     api.committed(lsn).await;
     Ok(put_status(existed))
@@ -170,6 +181,7 @@ pub(super) async fn delete_user(
     caller.check_administrator()?;
     let deleted = api.broker.access().delete_user(&name);
     let lsn = deleted.map_err(|_| ApiError::NotFound)?;
+    caller.tell(&api, &Administered::UserDeleted(&name));
     api.broker.connections().close(
         |connection| *connection.user == *name,
         ReplyCode::ConnectionForced,

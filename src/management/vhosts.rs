@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::auth::PermissionRecord;
+use crate::broker::Administered;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -123,6 +124,9 @@ fn create(
     metadata: VhostMetadata,
 ) -> Result<crate::model::Lsn, ApiError> {
     let made = api.broker.create_vhost(name, metadata);
+    if let Some(vhost) = api.broker.vhost(name) {
+        caller.tell(api, &Administered::VhostCreated(&vhost));
+    }
     let everything = PermissionRecord {
         user: caller.user.name().to_string(),
         vhost: name.to_string(),
@@ -135,6 +139,7 @@ fn create(
         .access()
         .set_permission(&everything)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    caller.tell(api, &Administered::PermissionSet(&everything));
     Ok(made.max(permitted))
 }
 
@@ -145,6 +150,7 @@ pub(super) async fn delete_vhost(
 ) -> Result<StatusCode, ApiError> {
     caller.check_administrator()?;
     let lsn = api.broker.delete_vhost(&name).ok_or(ApiError::NotFound)?;
+    caller.tell(&api, &Administered::VhostDeleted(&name));
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,7 @@
 //! The event exchange: what is told, in which headers and in which order.
 
 use super::*;
+use crate::broker::Administered;
 use crate::protocol::properties::Fields;
 use crate::protocol::raw_table;
 use crate::vhost::EVENT_EXCHANGE;
@@ -461,4 +462,43 @@ fn log_lines_are_published_under_their_level() {
         .with_timestamp(NOW / 1000);
     assert_eq!(properties, expected);
     assert!(client.get(CHANNEL, &log, true).expect("allowed").is_none());
+}
+
+#[test]
+fn what_operators_change_is_told() {
+    let node = Node::new();
+    let mut watcher = watcher(&node);
+    let tags = owned(&["monitoring", "policymaker"]);
+    let permission = PermissionRecord {
+        user: "u".to_owned(),
+        vhost: "/".to_owned(),
+        configure: "c".to_owned(),
+        write: "w".to_owned(),
+        read: "r".to_owned(),
+    };
+    for what in [
+        Administered::UserCreated("u"),
+        Administered::TagsSet("u", &tags),
+        Administered::PermissionSet(&permission),
+        Administered::PermissionDeleted("/", "u"),
+        Administered::PolicyCleared("/", "p"),
+        Administered::VhostDeleted("v"),
+    ] {
+        node.tell_administered(&what, "boss", NOW);
+    }
+    let told = events(&mut watcher);
+    let by = "user_who_performed_action=boss";
+    told[0].check("user.created", &[by, "name=u"]);
+    told[1].check(
+        "user.tags.set",
+        &[by, "tags=[monitoring,policymaker]", "name=u"],
+    );
+    told[2].check(
+        "permission.created",
+        &[by, "read=r", "write=w", "configure=c", "vhost=/", "user=u"],
+    );
+    told[3].check("permission.deleted", &[by, "vhost=/", "user=u"]);
+    told[4].check("policy.cleared", &[by, "vhost=/", "name=p"]);
+    told[5].check("vhost.deleted", &[by, "name=v"]);
+    assert_eq!(told.len(), 6);
 }
