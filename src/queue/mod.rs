@@ -332,13 +332,26 @@ impl Queue {
         now: u64,
         records: &mut Vec<Record>,
     ) -> Option<Ended> {
+        let before = self.consumers.len();
+        let ended = self.retire(consumer, now);
+        if self.consumers.len() < before {
+            self.take_over(now, records);
+        }
+        ended
+    }
+
+    /// As [`Queue::cancel`], but delivers nothing: what the consumer holds comes back first, then [`Queue::take_over`].
+    pub fn retire(&mut self, consumer: ConsumerId, now: u64) -> Option<Ended> {
         if !self.consumers.remove(consumer) {
             return None;
         }
         self.touch(now);
-        // It may have been the single active consumer, and another has taken over.
-        self.dispatch(now, records);
         (self.options.auto_delete && self.consumers.len() == 0).then_some(Ended::Unused)
+    }
+
+    /// A consumer has gone: it may have been the single active one, and another takes over.
+    pub fn take_over(&mut self, now: u64, records: &mut Vec<Record>) {
+        self.dispatch(now, records);
     }
 
     /// Takes the message at the head for `basic.get`. With `no_ack` it is settled at once.

@@ -61,6 +61,10 @@ impl Queue {
             };
             self.ready.give_back(segment, last);
         }
+        // A classic queue keeps its limit before it delivers again, a quorum queue after that.
+        if !self.options.is_quorum() {
+            self.drop_excess(now, records);
+        }
         self.dispatch(now, records);
         self.drop_excess(now, records);
     }

@@ -6,6 +6,7 @@ use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 
 use crate::model::Arguments;
+use crate::model::arguments::integer;
 use crate::model::arguments::same;
 use crate::model::arguments::text;
 use crate::routing::RoutingError;
@@ -94,8 +95,7 @@ fn mode_named(word: Option<&str>) -> Option<(Quantifier, Scope)> {
     }
 }
 
-/// RabbitMQ compares bare values, so wire types of one kind are equal by value: integers, fractions, strings of
-/// octets. A void argument asks for presence alone.
+/// RabbitMQ compares bare values, so wire types of one kind are equal by value: numbers, strings of octets. A void argument asks for presence alone.
 fn satisfies(wanted: &AMQPValue, found: &AMQPValue) -> bool {
     if matches!(wanted, AMQPValue::Void) || same(wanted, found) {
         return true;
@@ -103,7 +103,7 @@ fn satisfies(wanted: &AMQPValue, found: &AMQPValue) -> bool {
     if let (Some(wanted), Some(found)) = (octets(wanted), octets(found)) {
         return wanted == found;
     }
-    matches!((fraction(wanted), fraction(found)), (Some(wanted), Some(found)) if wanted == found)
+    matches!((number(wanted), number(found)), (Some(wanted), Some(found)) if wanted == found)
 }
 
 fn octets(value: &AMQPValue) -> Option<&[u8]> {
@@ -118,13 +118,16 @@ fn octets(value: &AMQPValue) -> Option<&[u8]> {
     }
 }
 
-fn fraction(value: &AMQPValue) -> Option<f64> {
+/// For comparing numbers of two kinds; whole ones were compared exactly before.
+fn number(value: &AMQPValue) -> Option<f64> {
     if let AMQPValue::Double(value) = value {
         Some(*value)
     } else if let AMQPValue::Float(value) = value {
         Some(f64::from(*value))
+    } else if let AMQPValue::Timestamp(value) = value {
+        Some(*value as f64)
     } else {
-        None
+        integer(value).map(|value| value as f64)
     }
 }
 
@@ -228,6 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_equal_across_their_types() {
+        let one = |value| ("a", value);
+        check(
+            &[one(AMQPValue::LongInt(1))],
+            &[
+                &[one(AMQPValue::Double(1.0))],
+                &[one(AMQPValue::Timestamp(1))],
+                &[one(AMQPValue::LongLongInt(1))],
+            ],
+            &[
+                &[one(AMQPValue::Double(1.5))],
+                &[one(AMQPValue::Boolean(true))],
+                &[one(string("1"))],
+            ],
+        );
+    }
+
+    #[test]
     fn nothing_to_consider_matches_all_but_not_any() {
         for headers in [None, Some(&table(&[("a", string("1"))]))] {
             assert!(matches(&Arguments::default(), headers));
@@ -257,9 +278,8 @@ mod tests {
             &[
                 &[("n", AMQPValue::LongInt(6))],
                 &[("n", string("5"))],
-                &[("n", AMQPValue::Double(5.0))],
+                &[("n", AMQPValue::Double(5.5))],
                 &[("n", AMQPValue::Boolean(true))],
-                &[("n", AMQPValue::Timestamp(5))],
             ],
         );
         check(

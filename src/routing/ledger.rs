@@ -108,6 +108,11 @@ impl<D: Clone + Eq + Hash> Ledger<D> {
         true
     }
 
+    pub(super) fn has(&self, key: &str, arguments: &Arguments, destination: &D) -> bool {
+        let hash = identity_hash(&self.hasher, key, arguments, destination);
+        self.find(hash, key, arguments, destination).is_some()
+    }
+
     /// Takes one binding out; `None` when there is no such binding.
     pub(super) fn remove(
         &mut self,

@@ -120,6 +120,11 @@ impl<D: Clone + Eq + Hash> Router<D> {
         }
     }
 
+    /// Whether there is this binding.
+    pub fn has(&self, key: &str, arguments: &Arguments, destination: &D) -> bool {
+        self.ledger.has(key, arguments, destination)
+    }
+
     /// Removes a binding; `false` when there is none with that destination, key and arguments.
     pub fn unbind(&mut self, key: &str, arguments: &Arguments, destination: &D) -> bool {
         match self.ledger.remove(key, arguments, destination) {

@@ -160,7 +160,14 @@ impl Vhost {
         let Some(destination) = self.destination(&binding.target) else {
             return Ok(Lsn::NONE);
         };
-        self.check_owner(&destination, connection)?;
+        if let Err(refused) = self.check_owner(&destination, connection) {
+            // Whose queue it is matters only to a binding that is there.
+            let router = source.router.read();
+            return match router.has(&binding.routing_key, &binding.arguments, &destination) {
+                true => Err(refused),
+                false => Ok(Lsn::NONE),
+            };
+        }
         let removed =
             source
                 .router

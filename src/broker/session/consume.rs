@@ -107,11 +107,25 @@ impl Session {
             None => Vec::new(),
         };
         let count = consumers.len();
+        let now = self.now;
+        let mut left = Vec::new();
         for consumer in consumers {
-            self.consumer_remove(channel, consumer);
+            let Some(queue) = self.forget_consumer(channel, consumer) else {
+                self.reply_consumer_remove(channel, consumer);
+                continue;
+            };
+            let (ended, _) = queue.enter(|state, _| state.retire(consumer, now));
+            match (ended, &self.vhost) {
+                (Some(ended), Some(vhost)) => vhost.delete_ended(&queue, ended, now),
+                _ => left.push(queue),
+            }
         }
         self.reply_consumer_end(channel);
         self.settle_ranges(channel, Fate::Lost, unacked);
+        // Only now, so that another single active consumer begins with what this channel held.
+        for queue in left {
+            queue.enter(|state, records| state.take_over(now, records));
+        }
         if self.channels.remove(&channel).is_some() {
             self.tell_channel_closed(channel, count);
         }

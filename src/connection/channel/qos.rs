@@ -8,7 +8,8 @@ use crate::connection::turn::ChannelTurn;
 use crate::model::AmqpError;
 
 impl Channel {
-    /// Not `global`: for each consumer started from now on. `global`: for all consumers of the channel together.
+    /// `global`: for all consumers of the channel together. Not `global`: for each consumer started from now on, and
+    /// the limit of the channel is forgotten, so who wants both asks for `global` last.
     pub(in crate::connection) fn qos(
         &mut self,
         prefetch_size: u32,
@@ -23,6 +24,7 @@ impl Channel {
         if global {
             turn.host.limit_channel(self.id, prefetch_count);
         } else {
+            turn.host.limit_channel(self.id, 0);
             self.prefetch = prefetch_count;
         }
         let ok = basic::AMQPMethod::QosOk(basic::QosOk {});

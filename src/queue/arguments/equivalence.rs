@@ -79,6 +79,10 @@ fn plain(value: &AMQPValue) -> String {
     match (arguments::text(value), value) {
         (Some(text), _) => text.to_owned(),
         (None, AMQPValue::Boolean(flag)) => flag.to_string(),
+        (None, AMQPValue::Double(number)) => format!("{number:?}"),
+        (None, AMQPValue::Float(number)) => format!("{:?}", f64::from(*number)),
+        (None, AMQPValue::Timestamp(seconds)) => seconds.to_string(),
+        (None, AMQPValue::Void) => "undefined".to_owned(),
         (None, other) => format!("{other:?}"),
     }
 }

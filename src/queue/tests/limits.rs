@@ -180,6 +180,22 @@ fn expired_messages_take_no_room() {
 }
 
 #[test]
+fn what_exceeds_the_limit_by_a_requeue_is_not_delivered_again() {
+    let mut queue = limited(length(1, Overflow::DropHead), true);
+    publish(&mut queue, &["a"]);
+    let first = queue.get(false, START, &mut Vec::new()).expect("a message");
+    publish(&mut queue, &["b"]);
+    let second = queue.get(false, START, &mut Vec::new()).expect("a message");
+    let receiver = Receiver::new();
+    queue
+        .consume(receiver.consumer(1), START, &mut Vec::new())
+        .expect("alone");
+    queue.requeue(vec![first, second], START, &mut Vec::new());
+    assert_eq!(dead(&mut queue), ["a"]);
+    assert_eq!(receiver.bodies(), [(1, "b".to_owned())]);
+}
+
+#[test]
 fn requeued_messages_count_again() {
     let mut queue = limited(length(1, Overflow::DropHead), true);
     publish(&mut queue, &["a"]);

@@ -415,8 +415,12 @@ impl Model {
                 self.credit(id);
             }
         }
+        let is_back = matches!(how, How::Requeued | How::Lost);
+        if is_back && !self.is_quorum() {
+            self.drop_excess();
+        }
         self.dispatch(now);
-        if matches!(how, How::Requeued | How::Lost) {
+        if is_back {
             self.drop_excess();
         }
     }

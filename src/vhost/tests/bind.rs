@@ -83,6 +83,8 @@ fn an_exclusive_queue_is_bound_by_its_owner() {
             .map_err(|error| error.code().code()),
         Err(405)
     );
+    let not_there = node.vhost.unbind(&binding, ANOTHER);
+    assert_eq!(not_there, Ok(Lsn::NONE), "there is nothing to protect");
     node.bind(&binding);
     assert_eq!(
         node.vhost

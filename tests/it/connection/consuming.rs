@@ -137,6 +137,8 @@ fn prefetch_is_for_consumers_to_come() {
     client.send("basic.consume 1 queue=q consumer=c nowait");
     client.host_did(&[
         "consume 1 q prefetch 0",
+        // The limit of the whole channel is forgotten.
+        "limit_channel 1 0",
         "consume 1 q prefetch 5",
         "limit_channel 1 7",
         "consume 1 q prefetch 5",
