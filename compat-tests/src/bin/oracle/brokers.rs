@@ -242,8 +242,7 @@ impl Leveret {
         }
     }
 
-    /// Its first virtual host is `vhost`.
-    pub(crate) fn start(binary: &Path, directory: &Path, vhost: &str) -> Result<Self, String> {
+    pub(crate) fn start(binary: &Path, directory: &Path) -> Result<Self, String> {
         let name = format!("leveret{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let directory = directory.join(name);
         std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
@@ -256,7 +255,6 @@ impl Leveret {
             }
         }
         command
-            .env("LEVERET_DEFAULT_VHOST", vhost)
             .arg("serve")
             .args(["--listen", &addresses.amqp.to_string()])
             .args(["--http-listen", &addresses.http.to_string()])

@@ -15,6 +15,8 @@ mod script;
 mod side;
 mod transcript;
 mod value;
+mod walk;
+mod walks;
 mod wire;
 
 use crate::options::Options;

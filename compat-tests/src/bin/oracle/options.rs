@@ -13,11 +13,17 @@ usage: oracle [OPTIONS] [NAME...]
   --scripts DIR           default compat-tests/oracle/scripts; a single file with `--script FILE`
   --script FILE           this script alone
   --transcript            print what both said, also where they agree
+  --walks N               random walks after the scripts (ORACLE_WALKS; default 300, with names 0;
+                          with `-` as name alone)
+  --seed N                of the first walk (ORACLE_SEED; default: 1)
+  --serve                 start RabbitMQ, print its addresses, wait for the end of the input
   --jobs N                scripts at a time (ORACLE_JOBS; default 8)
   --rabbitmq AMQP,HTTP    addresses of a running RabbitMQ instead of one of our own
   --leveret AMQP,HTTP     addresses of a running Leveret
   --binary PATH           Leveret (LEVERET_BIN; default target/release/leveret, else target/debug)
   --list                  print the scripts' names and stop";
+
+const WALKS: u64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -27,7 +33,10 @@ pub(crate) struct Options {
     pub(crate) script: Option<PathBuf>,
     pub(crate) shows_transcript: bool,
     pub(crate) only_lists: bool,
+    pub(crate) only_serves: bool,
     pub(crate) jobs: usize,
+    pub(crate) walks: u64,
+    pub(crate) seed: u64,
     pub(crate) rabbitmq: Option<Addresses>,
     pub(crate) leveret: Option<Addresses>,
     pub(crate) binary: PathBuf,
@@ -89,33 +98,53 @@ impl Options {
             script: None,
             shows_transcript: false,
             only_lists: false,
+            only_serves: false,
+            walks: 0,
+            seed: from_environment("ORACLE_SEED", 1)?,
             jobs: from_environment("ORACLE_JOBS", 8)?,
             rabbitmq: None,
             leveret: None,
             binary: default_binary(),
         };
+        let mut walks = None;
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             match name.as_str() {
                 "--help" | "-h" => return Ok(None),
                 "--transcript" => options.shows_transcript = true,
+                "--serve" => options.only_serves = true,
                 "--list" => options.only_lists = true,
                 option if option.starts_with("--") => {
                     let value = arguments
                         .next()
                         .ok_or_else(|| format!("{name}: no value"))?;
-                    options.take(&name, &value)?;
+                    if name == "--walks" {
+                        walks = Some(parsed(&name, &value)?);
+                    } else {
+                        options.take(&name, &value)?;
+                    }
                 }
                 _ => options.names.push(name),
             }
         }
+        options.walks = match walks {
+            Some(walks) => walks,
+            None if options.is_partial() => 0,
+            None => from_environment("ORACLE_WALKS", WALKS)?,
+        };
         Ok(Some(options))
+    }
+
+    /// Whether not all scripts are meant.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.names.is_empty() || self.script.is_some()
     }
 
     fn take(&mut self, name: &str, value: &str) -> Checked {
         match name {
             "--scripts" => self.scripts = PathBuf::from(value),
             "--script" => self.script = Some(PathBuf::from(value)),
+            "--seed" => self.seed = parsed(name, value)?,
             "--jobs" => self.jobs = parsed(name, value)?,
             "--rabbitmq" => self.rabbitmq = Some(addresses(name, value)?),
             "--leveret" => self.leveret = Some(addresses(name, value)?),

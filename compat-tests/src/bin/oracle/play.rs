@@ -33,6 +33,9 @@ pub(crate) struct Tempo {
     pub(crate) patience: Duration,
 }
 
+/// The most messages that `drain` takes.
+const DRAINED_MAX: usize = 1000;
+
 /// The longest an `await-queue` waits.
 const AWAIT: Duration = Duration::from_secs(10);
 
@@ -41,6 +44,8 @@ struct Play {
     probes: [Option<Probe>; 2],
     events: Receiver<Event>,
     tempo: Tempo,
+    /// Channels to open again when they were closed.
+    kept_open: Vec<Place>,
     /// Differences in what was said that were waited out already.
     uneven: HashMap<String, i64>,
 }
@@ -59,6 +64,7 @@ pub(crate) fn play(
         probes: [None, None],
         events,
         tempo,
+        kept_open: Vec::new(),
         uneven: HashMap::new(),
     };
     drop(sender);
@@ -76,7 +82,7 @@ impl Play {
         match item {
             Item::One(line) => {
                 let places = self.line(line)?;
-                self.settle(&places)
+                self.settle(&places)?;
             }
             Item::Together(lines) => {
                 let mut places = Vec::new();
@@ -84,9 +90,44 @@ impl Play {
                     places.extend(self.line(line)?);
                 }
                 places.dedup();
-                self.settle(&places)
+                self.settle(&places)?;
             }
         }
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), String> {
+        let mut is_opening = false;
+        for place in &self.kept_open {
+            for side in &mut self.sides {
+                is_opening |= side.reopen(place)?;
+            }
+        }
+        if is_opening {
+            self.settle(&[])?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, place: &Place, queue: &str) -> Result<(), String> {
+        let text = format!(
+            "{}{} basic.get queue={queue} no-ack",
+            place.connection, place.channel
+        );
+        let step = Step::parse(&text)?;
+        let Step::Method(step) = &step else {
+            return Ok(());
+        };
+        for _ in 0..DRAINED_MAX {
+            let before = [0, 1].map(|index| self.sides[index].came(place, "basic.get-ok"));
+            self.method([step, step])?;
+            self.settle(&[])?;
+            let after = [0, 1].map(|index| self.sides[index].came(place, "basic.get-ok"));
+            if before == after {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Sends a line as often as it says; the channels that it used.
@@ -126,6 +167,14 @@ impl Play {
                 self.listen(Duration::from_millis(*milliseconds));
                 return Ok(None);
             }
+            Step::KeepOpen { places } => {
+                self.kept_open.clone_from(places);
+                return Ok(None);
+            }
+            Step::Drain { place, queue } => {
+                self.drain(place, queue)?;
+                return Ok(None);
+            }
             _ => {}
         }
         for (index, step) in steps.iter().enumerate() {
@@ -149,7 +198,9 @@ impl Play {
                 side.send_method(step)?;
             }
         }
-        Ok((!steps[0].bluntly).then(|| steps[0].place.clone()))
+        // An answer says as much as a barrier, and nothing may follow some methods before it came.
+        let needs_barrier = !steps[0].bluntly && !steps[0].awaits_answer();
+        Ok(needs_barrier.then(|| steps[0].place.clone()))
     }
 
     /// A step that waits for nothing on the other side.
@@ -188,7 +239,11 @@ impl Play {
                 body,
                 pick,
             } => self.http(index, method, path, body, pick),
-            Step::Method(_) | Step::Wait { .. } | Step::Pause { .. } => Ok(()),
+            Step::Method(_)
+            | Step::Wait { .. }
+            | Step::Pause { .. }
+            | Step::KeepOpen { .. }
+            | Step::Drain { .. } => Ok(()),
         }
     }
 

@@ -113,4 +113,21 @@ impl Probe {
             other => Err(format!("probe: unexpected {other:?}")),
         }
     }
+
+    /// Deletes these, as far as they are there.
+    pub(crate) fn delete(&mut self, queues: &[&str], exchanges: &[&str]) -> Result<(), String> {
+        self.send(2, "channel.open", &Fields::default())?;
+        self.expect((20, 11))?;
+        for queue in queues {
+            self.send(2, "queue.delete", &fields(&[("queue", queue)]))?;
+            self.expect((50, 41))?;
+        }
+        for exchange in exchanges {
+            self.send(2, "exchange.delete", &fields(&[("exchange", exchange)]))?;
+            self.expect((40, 21))?;
+        }
+        self.send(2, "channel.close", &Fields::default())?;
+        self.expect((20, 41))?;
+        Ok(())
+    }
 }

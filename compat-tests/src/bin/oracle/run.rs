@@ -11,6 +11,7 @@ use crate::side::Endpoint;
 use crate::transcript::Difference;
 use crate::transcript::Record;
 use crate::transcript::compare;
+use crate::walks;
 use leveret_compat_tests::assertions::Checked;
 use leveret_compat_tests::naming::unique_prefix;
 use parking_lot::Mutex;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// A difference must persist while we listen ever longer: machines stall, brokers do not.
-const TEMPOS: [Tempo; 3] = [
+pub(crate) const TEMPOS: [Tempo; 3] = [
     Tempo {
         grace: Duration::from_millis(10),
         patience: Duration::from_millis(2500),
@@ -37,12 +38,15 @@ const TEMPOS: [Tempo; 3] = [
     },
 ];
 
+/// Another process may have taken a port that was free: then once more, with others.
+fn retried<T>(start: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    start().or_else(|_| start())
+}
+
 /// The two brokers of a run.
 pub(crate) struct Brokers {
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) leveret: Leveret,
-    /// Binary and directory of a Leveret for each script, when virtual hosts cannot be made.
-    alone: Option<(PathBuf, PathBuf)>,
     names: AtomicUsize,
 }
 
@@ -51,26 +55,21 @@ pub(crate) struct Ground {
     /// The virtual host's name.
     pub(crate) id: String,
     pub(crate) endpoints: [Endpoint; 2],
-    _alone: Option<Leveret>,
 }
 
 impl Brokers {
     fn start(options: &Options, directory: &Path) -> Checked<Self> {
         let leveret = match options.leveret {
             Some(addresses) => Leveret::running_at(addresses),
-            None => Leveret::start(&options.binary, directory, "/")?,
+            None => retried(|| Leveret::start(&options.binary, directory))?,
         };
-        let takes_vhosts = leveret.endpoint("probe").is_ok();
-        let alone = (!takes_vhosts && options.leveret.is_none())
-            .then(|| (options.binary.clone(), directory.to_owned()));
         let rabbitmq = match options.rabbitmq {
             Some(addresses) => RabbitMq::running_at(addresses),
-            None => RabbitMq::start(directory)?,
+            None => retried(|| RabbitMq::start(directory))?,
         };
         Ok(Self {
             rabbitmq,
             leveret,
-            alone,
             names: AtomicUsize::new(0),
         })
     }
@@ -79,18 +78,9 @@ impl Brokers {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         // Not a part of anything else that the brokers say.
         let id = format!("orc-{}-{number}-", std::process::id());
-        let alone = match &self.alone {
-            Some((binary, directory)) => Some(Leveret::start(binary, directory, &id)?),
-            None => None,
-        };
-        let leveret = match &alone {
-            Some(leveret) => leveret.addresses.endpoint(&id),
-            None => self.leveret.endpoint(&id)?,
-        };
         Ok(Ground {
-            endpoints: [self.rabbitmq.endpoint(&id)?, leveret],
+            endpoints: [self.rabbitmq.endpoint(&id)?, self.leveret.endpoint(&id)?],
             id,
-            _alone: alone,
         })
     }
 }
@@ -156,16 +146,17 @@ fn scripts(options: &Options) -> Checked<Vec<Script>> {
         scripts.push(Script::read(&options.scripts, &path)?);
     }
     scripts.retain(|script| {
-        options.names.is_empty() || options.names.iter().any(|name| script.name.contains(name))
+        let is_named = |name: &String| name != "-" && script.name.contains(name.as_str());
+        options.names.is_empty() || options.names.iter().any(is_named)
     });
-    if scripts.is_empty() {
+    if scripts.is_empty() && options.walks == 0 {
         return Err("no such script".into());
     }
     Ok(scripts)
 }
 
 /// The script's line before the differences that it led to.
-fn print_differences(script: &Script, differences: &[Difference]) {
+pub(crate) fn print_differences(script: &Script, differences: &[Difference]) {
     use crate::script::Item;
     let lines = script.items.iter().flat_map(|item| match item {
         Item::One(line) => std::slice::from_ref(line),
@@ -203,9 +194,22 @@ pub(crate) fn run(options: &Options) -> Checked<usize> {
     }
     let directory = std::env::temp_dir().join(unique_prefix("leveret-oracle"));
     std::fs::create_dir(&directory)?;
+    if options.only_serves {
+        let outcome = serve(&directory);
+        std::fs::remove_dir_all(&directory)?;
+        return outcome;
+    }
     let outcome = with_brokers(options, &scripts, &directory, started);
     std::fs::remove_dir_all(&directory)?;
     outcome
+}
+
+fn serve(directory: &Path) -> Checked<usize> {
+    let rabbitmq = retried(|| RabbitMq::start(directory))?;
+    let addresses = rabbitmq.addresses;
+    println!("--rabbitmq {},{}", addresses.amqp, addresses.http);
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(0)
 }
 
 fn with_brokers(
@@ -258,21 +262,24 @@ fn with_brokers(
         }
     });
     let (equal, listed, mut failed) = *tally.lock();
+    let walks = walks::run(options, &brokers, &known);
+    failed += walks.1;
     let ended = [brokers.rabbitmq.has_ended(), brokers.leveret.has_ended()];
     for status in ended.into_iter().flatten() {
         println!("not ok: a broker ended: {status}");
         failed += 1;
     }
-    if options.names.is_empty() && options.script.is_none() {
+    if !options.is_partial() {
         for entry in known.unused() {
             println!("not ok: this known difference is none any more: {entry}");
             failed += 1;
         }
     }
     println!(
-        "{equal} equal, {listed} with a known difference, {:.0?}",
+        "{equal} scripts and {} walks equal, {listed} scripts with a known difference, {:.0?}",
+        walks.0,
         started.elapsed()
     );
-    println!("{} passed, {failed} failed", equal + listed);
+    println!("{} passed, {failed} failed", equal + listed + walks.0);
     Ok(failed)
 }

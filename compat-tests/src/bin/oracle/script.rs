@@ -74,6 +74,15 @@ pub(crate) enum Step {
     Pause {
         milliseconds: u64,
     },
+    /// From now on these are opened again whenever they were closed.
+    KeepOpen {
+        places: Vec<Place>,
+    },
+    /// Takes all messages out of a queue, one after the other.
+    Drain {
+        place: Place,
+        queue: String,
+    },
     Http {
         method: String,
         path: String,
@@ -91,6 +100,13 @@ pub(crate) struct MethodStep {
     pub(crate) body: Option<Vec<u8>>,
     /// Nothing is opened before, nothing awaited after.
     pub(crate) bluntly: bool,
+}
+
+impl MethodStep {
+    pub(crate) fn awaits_answer(&self) -> bool {
+        let is_nowait = self.fields.number("nowait") == Some(1);
+        !self.bluntly && !is_nowait && !self.method.answers.is_empty()
+    }
 }
 
 /// A line to play.
@@ -339,6 +355,19 @@ impl Step {
             "pause" => Self::Pause {
                 milliseconds: parsed(rest)?,
             },
+            "keep-open" => Self::KeepOpen {
+                places: rest
+                    .split_whitespace()
+                    .map(place)
+                    .collect::<Result<_, _>>()?,
+            },
+            "drain" => {
+                let (at, queue) = two(rest);
+                Self::Drain {
+                    place: place(at)?,
+                    queue: queue.to_owned(),
+                }
+            }
             "http" => http(rest)?,
             _ => Self::Method(Box::new(method(word, rest)?)),
         })

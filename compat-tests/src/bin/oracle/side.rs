@@ -307,6 +307,9 @@ impl Side {
     }
 
     pub(crate) fn set_manual(&mut self, name: &str) -> Result<(), String> {
+        if !self.is_known(name) {
+            self.connect(name, &Fields::default())?;
+        }
         self.connection(name)?.is_manual = true;
         Ok(())
     }
@@ -348,23 +351,48 @@ impl Side {
         if !self.is_known(&place.connection) || place.channel == 0 || step.method.id == (20, 10) {
             return Ok(false);
         }
-        let channel = self.channel(place)?;
-        if channel.was_opened {
+        if self.channel(place)?.was_opened {
             return Ok(false);
         }
+        self.open_channel(place)?;
+        Ok(true)
+    }
+
+    /// Opens the channel, and its connection, if they are closed; true when there is something to
+    /// wait for.
+    pub(crate) fn reopen(&mut self, place: &Place) -> Result<bool, String> {
+        let has_ended = self
+            .connection(&place.connection)
+            .map_or(true, |connection| connection.has_ended);
+        if has_ended {
+            self.connect(&place.connection, &Fields::default())?;
+        }
+        let channel = self.channel(place)?;
+        if channel.is_open || !channel.answers.is_empty() {
+            return Ok(false);
+        }
+        self.open_channel(place)?;
+        Ok(true)
+    }
+
+    fn open_channel(&mut self, place: &Place) -> Result<(), String> {
+        let channel = self.channel(place)?;
         channel.was_opened = true;
         channel.opened_by_rig = true;
         channel.answers = vec![(20, 11)];
         let open = method_frame(place.channel, "channel.open", &Fields::default())?;
-        self.send(&place.connection, &open)?;
-        Ok(true)
+        self.send(&place.connection, &open)
     }
 
     /// Sends the step; its answer is awaited from now on.
     pub(crate) fn send_method(&mut self, step: &MethodStep) -> Result<(), String> {
         let place = &step.place;
         let mut out = method_frame(place.channel, step.method.name, &step.fields)?;
-        let frame_max = self.connection(&place.connection)?.frame_max;
+        let connection = self.connection(&place.connection)?;
+        if connection.has_ended {
+            return Ok(());
+        }
+        let frame_max = connection.frame_max;
         if let Some(body) = &step.body {
             let size = body.len() as u64;
             let header = step.fields.header(60, 0, size)?;
@@ -374,13 +402,12 @@ impl Side {
             }
         }
         let is_bare = step.fields.number("bare") == Some(1);
-        let is_nowait = step.fields.number("nowait") == Some(1);
         let channel = self.channel(place)?;
         channel.is_partial = is_bare;
         channel.was_opened = true;
         // Nothing may follow a close.
         channel.is_open &= step.method.id != (20, 40);
-        if !step.bluntly && !is_nowait {
+        if step.awaits_answer() {
             let answers = step.method.answers.iter();
             channel.answers = answers.map(|number| (step.method.id.0, *number)).collect();
         }
@@ -631,6 +658,11 @@ impl Side {
                 if !is_manual {
                     answer = Some("connection.close-ok");
                 }
+            }
+            (10, 51) => {
+                // As clients do: some brokers wait for it.
+                let _ = connection.socket.shutdown(Shutdown::Write);
+                connection.has_ended = true;
             }
             (60, 50 | 60 | 71) => {
                 let text = format!("{}{}", method.name, arguments.shown());

@@ -77,30 +77,32 @@ impl Masks {
     }
 }
 
-/// Confirms that came in one step are a set: sorts neighbours of one line.
+/// Confirms that came in one step are a set, after the returns of the step; a single return and a
+/// single confirm keep their order.
 pub(crate) fn normalise(records: &mut [Record]) {
-    let is_confirm = |record: &Record| {
-        record.stream.ends_with(" confirms") && !record.text.starts_with("basic.return")
-    };
     let mut streams: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, record) in records.iter().enumerate() {
-        streams
-            .entry(record.stream.clone())
-            .or_default()
-            .push(index);
+        if record.stream.ends_with(" confirms") {
+            let stream = record.stream.clone();
+            streams.entry(stream).or_default().push(index);
+        }
     }
+    let key = |text: &str| match text.strip_prefix("basic.return") {
+        Some(_) => (0, 0, String::new()),
+        None => (1, text.len(), text.to_owned()),
+    };
     for places in streams.values() {
-        let are_one_set = |left: &usize, right: &usize| {
-            let (left, right) = (&records[*left], &records[*right]);
-            left.line == right.line && is_confirm(left) && is_confirm(right)
-        };
-        let groups: Vec<&[usize]> = places.chunk_by(are_one_set).collect();
+        let groups = places.chunk_by(|left, right| records[*left].line == records[*right].line);
+        let groups: Vec<&[usize]> = groups.collect();
         for group in groups {
             let mut texts: Vec<String> = group
                 .iter()
                 .map(|index| records[*index].text.clone())
                 .collect();
-            texts.sort_by_key(|text| (text.len(), text.clone()));
+            let returns = texts.iter().filter(|text| key(text).0 == 0).count();
+            if (returns, texts.len()) != (1, 2) {
+                texts.sort_by_key(|text| key(text));
+            }
             for (index, text) in group.iter().zip(texts) {
                 records[*index].text = text;
             }
@@ -211,25 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn confirms_of_one_line_are_a_set_and_returns_keep_their_place() {
-        let mut records = vec![
-            record("a1 confirms", 3, "basic.ack 10"),
-            record("a1", 3, "basic.deliver"),
-            record("a1 confirms", 3, "basic.ack 9"),
-            record("a1 confirms", 3, "basic.return"),
-            record("a1 confirms", 3, "basic.ack 8"),
-        ];
-        normalise(&mut records);
-        let texts: Vec<&str> = records.iter().map(|record| record.text.as_str()).collect();
-        assert_eq!(
-            texts,
-            [
-                "basic.ack 9",
-                "basic.deliver",
-                "basic.ack 10",
-                "basic.return",
-                "basic.ack 8"
-            ]
+    fn confirms_of_one_line_are_a_set_after_its_returns() {
+        let check = |texts: &[&str], wanted: &[&str]| {
+            let mut records: Vec<Record> = texts
+                .iter()
+                .map(|text| record("a1 confirms", 3, text))
+                .collect();
+            normalise(&mut records);
+            let texts: Vec<&str> = records.iter().map(|record| record.text.as_str()).collect();
+            assert_eq!(texts, wanted);
+        };
+        check(
+            &["basic.ack 10", "basic.ack 9", "basic.return x"],
+            &["basic.return x", "basic.ack 9", "basic.ack 10"],
+        );
+        check(
+            &["basic.ack 1", "basic.return x"],
+            &["basic.ack 1", "basic.return x"],
         );
     }
 
