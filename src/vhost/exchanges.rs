@@ -69,7 +69,7 @@ impl Vhost {
         }
     }
 
-    /// Makes this the virtual host whose [`EVENT_EXCHANGE`](crate::vhost::EVENT_EXCHANGE) tells of the node's events.
+    /// Makes this the virtual host whose [`EVENT_EXCHANGE`] tells of the node's events.
     pub fn host_events(self: &Arc<Self>) {
         let exchange = self.add_announcing(EVENT_EXCHANGE);
         self.shared.events.settle(self, &exchange);
