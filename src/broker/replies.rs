@@ -24,8 +24,9 @@ use crate::model::outbox::Parcel;
 /// (RabbitMQ keeps them in memory without bound.)
 pub(super) const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Random octets in a name.
-const SECRET_BYTES: usize = 24;
+/// Random octets in a name's first part, and in its second: RabbitMQ's names have two, and clients match the point between
+/// them.
+const SECRET_BYTES: [usize; 2] = [24, 16];
 
 struct Requester {
     outbox: Arc<Outbox>,
@@ -47,8 +48,13 @@ impl Replies {
         channel: ChannelId,
         consumer: ConsumerId,
     ) -> String {
-        let secret: [u8; SECRET_BYTES] = rand::random();
-        let name = format!("{DIRECT_REPLY_TO}.{}", URL_SAFE_NO_PAD.encode(secret));
+        let first: [u8; SECRET_BYTES[0]] = rand::random();
+        let second: [u8; SECRET_BYTES[1]] = rand::random();
+        let name = format!(
+            "{DIRECT_REPLY_TO}.{}.{}",
+            URL_SAFE_NO_PAD.encode(first),
+            URL_SAFE_NO_PAD.encode(second)
+        );
         let requester = Requester {
             outbox,
             channel,

@@ -27,6 +27,15 @@ impl Route {
         self.queues.iter().any(|queue| queue.delays_for.is_none())
     }
 
+    /// As [`Route::is_routed`], where time has passed since the routing: queues deleted meanwhile do not count.
+    pub fn is_routed_still(&self) -> bool {
+        let mut now = self
+            .queues
+            .iter()
+            .filter(|queue| queue.delays_for.is_none());
+        now.any(|queue| !queue.is_deleted())
+    }
+
     /// Names of the queues that get the messages now.
     pub fn queue_names(&self) -> impl Iterator<Item = &str> {
         let now = self

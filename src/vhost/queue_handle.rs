@@ -209,6 +209,11 @@ impl QueueHandle {
         }
     }
 
+    /// Whether it was deleted: whoever looked it up before must look again.
+    pub fn is_deleted(&self) -> bool {
+        self.state.lock().is_deleted()
+    }
+
     /// Its timer has come due: drops what has expired and tells whether the queue itself has.
     pub fn tick(&self, now: u64) -> Option<Ended> {
         self.armed.store(u64::MAX, Ordering::Relaxed);

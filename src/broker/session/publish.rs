@@ -347,7 +347,8 @@ fn add_publish(transaction: &mut Transaction, staged: &Staged) -> Published {
     for (range, route) in stretches.into_iter().flatten() {
         let run = publish.run.slice(range.clone());
         transaction.enqueue(&route.queues, &run);
-        let taken = route.is_routed();
+        // Only what may be returned must be known.
+        let taken = !publish.mandatory || route.is_routed_still();
         note(
             &mut published,
             range.clone(),

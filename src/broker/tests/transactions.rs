@@ -97,12 +97,16 @@ fn a_queue_deleted_since_the_publish_takes_nothing() {
         .get(CHANNEL, &QueueName::known("q"), false)
         .expect("allowed")
         .expect("a message");
-    let staged = client.staged(publish("", "q", &["a"]));
+    let staged = client.staged(Publish {
+        mandatory: true,
+        ..publish("", "q", &["a"])
+    });
     client
         .delete_queue(&QueueName::known("q"), false, false)
         .expect("deleted");
     let steps = vec![TxStep::Settle(Settle::Ack, vec![held.range]), staged];
     let results = client.commit(CHANNEL, steps).expect("committed");
+    assert_eq!(returned(&results[0]), [0]);
     assert_eq!(
         results[0].commit,
         Lsn::NONE,
