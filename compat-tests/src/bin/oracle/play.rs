@@ -36,6 +36,9 @@ pub(crate) struct Tempo {
 /// The most messages that `drain` takes.
 const DRAINED_MAX: usize = 1000;
 
+/// The shortest wait for a side that differs.
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
+
 /// The longest an `await-queue` waits.
 const AWAIT: Duration = Duration::from_secs(10);
 
@@ -44,6 +47,8 @@ struct Play {
     probes: [Option<Probe>; 2],
     events: Receiver<Event>,
     tempo: Tempo,
+    /// How long to wait for a side that has said less than the other.
+    patience: Duration,
     /// Channels to open again when they were closed.
     kept_open: Vec<Place>,
     /// Differences in what was said that were waited out already.
@@ -64,6 +69,7 @@ pub(crate) fn play(
         probes: [None, None],
         events,
         tempo,
+        patience: tempo.patience,
         kept_open: Vec::new(),
         uneven: HashMap::new(),
     };
@@ -378,7 +384,7 @@ impl Play {
             let limit = if is_even {
                 self.tempo.grace
             } else {
-                self.tempo.patience
+                self.patience
             };
             let rest = limit.saturating_sub(last.elapsed());
             if rest.is_zero() {
@@ -408,7 +414,10 @@ impl Play {
         self.imbalance() == self.uneven
     }
 
+    /// The two differ here. Where one has ended its connection they differ in every line from now on, and each is waited for
+    /// half as long as the one before.
     fn give_up(&mut self) {
+        self.patience = (self.patience / 2).max(PATIENCE_MIN);
         for side in &mut self.sides {
             side.give_up();
         }
