@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 
@@ -25,7 +26,7 @@ use crate::model::outbox::Parcel;
 pub(super) const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Random octets in a name's first part, and in its second: RabbitMQ's names have two, and clients match the point between
-/// them.
+/// them and the padding at the end.
 const SECRET_BYTES: [usize; 2] = [24, 16];
 
 struct Requester {
@@ -53,7 +54,7 @@ impl Replies {
         let name = format!(
             "{DIRECT_REPLY_TO}.{}.{}",
             URL_SAFE_NO_PAD.encode(first),
-            URL_SAFE_NO_PAD.encode(second)
+            URL_SAFE.encode(second)
         );
         let requester = Requester {
             outbox,

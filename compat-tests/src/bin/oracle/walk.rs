@@ -236,7 +236,12 @@ impl Walker {
         };
         let mandatory = self.maybe(4, " mandatory");
         let mode = self.maybe(2, " delivery-mode=2");
-        let expiration = self.maybe(12, " expiration=0");
+        // A queue with priorities of RabbitMQ's looks at a message's expiration only when the message is its first.
+        let has_priorities = |line: &String| line.contains("x-max-priority");
+        let expiration = match self.lines.iter().any(has_priorities) {
+            true => "",
+            false => self.maybe(12, " expiration=0"),
+        };
         let priority = self.pick(&["", "", "", " priority=1", " priority=2", " priority=9"]);
         let headers = if self.one_in(3) {
             format!(" headers={{{}}}", self.pick(HEADERS))
