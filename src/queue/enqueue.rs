@@ -39,7 +39,12 @@ impl Queue {
         if self.options.durable {
             self.put_records(first, &run, now, records);
         }
-        if self.options.arguments.max_priority.is_some() {
+        if self.ends_as_each_comes(&run) {
+            for index in 0..run.len() {
+                let message = run.slice(index..index + 1);
+                self.take_in(first + index as u64, message, now, records);
+            }
+        } else if self.options.arguments.max_priority.is_some() {
             // As if they came one by one: what a consumer takes at once is not overtaken by what comes after it.
             let mut at = first;
             for stretch in same_priority(&run) {
@@ -51,6 +56,18 @@ impl Queue {
         } else {
             self.take_in(first, run, now, records);
         }
+    }
+
+    /// Whether messages of the run may both expire at once and be too many: which of the two befalls one depends on what
+    /// is there when it comes.
+    fn ends_as_each_comes(&mut self, run: &Run) -> bool {
+        if !self.drops_before_expiry() {
+            return false;
+        }
+        // Until it is empty, for such a message may stand behind others and come to the front as these are dropped.
+        self.expirations &= self.ready.len() > 0;
+        self.expirations |= run.iter().any(|message| message.traits().has_expiration());
+        self.expirations || self.options.arguments.message_ttl == Some(0)
     }
 
     /// What is put into the store's hands becomes ready.

@@ -38,6 +38,9 @@ impl Queue {
     pub(super) fn dispatch_fresh(&mut self, now: u64, records: &mut Vec<Record>) {
         // One moment earlier nothing that came now has expired.
         self.dispatch(now.saturating_sub(1), records);
+        if self.drops_before_expiry() {
+            self.drop_excess(now, records);
+        }
         self.dispatch(now, records);
     }
 

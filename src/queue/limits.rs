@@ -40,6 +40,11 @@ impl Limits {
         self.overflow != Overflow::DropHead && (self.length.is_some() || self.body_bytes.is_some())
     }
 
+    /// Whether messages may be dropped from the head.
+    fn drop(&self) -> bool {
+        self.overflow == Overflow::DropHead && (self.length.is_some() || self.body_bytes.is_some())
+    }
+
     fn allow(&self, length: u64, body_bytes: u64) -> bool {
         self.length.is_none_or(|max| length <= max)
             && self.body_bytes.is_none_or(|max| body_bytes <= max)
@@ -116,12 +121,16 @@ impl Queue {
         }
     }
 
+    /// Whether a message that is one too many and has a TTL of 0 dies of the former: so it is in classic queues.
+    pub(super) fn drops_before_expiry(&self) -> bool {
+        !self.options.is_quorum() && self.options.arguments.limits.drop()
+    }
+
     /// Drops messages from the head until the queue is within its limits. Under a hold nothing is dropped that might be
     /// delivered at its end.
     pub(super) fn drop_excess(&mut self, now: u64, records: &mut Vec<Record>) {
         let limits = self.options.arguments.limits;
-        let limited = limits.length.is_some() || limits.body_bytes.is_some();
-        if !limited || limits.refuse() || self.holds > 0 {
+        if !limits.drop() || self.holds > 0 {
             return;
         }
         while let Some(front) = self.ready.front() {

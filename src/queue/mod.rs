@@ -117,6 +117,8 @@ pub struct Queue {
     options: QueueOptions,
     next_position: u64,
     ready: Ready,
+    /// It drops from its head, and there may be ready messages with an `expiration` of their own.
+    expirations: bool,
     consumers: Consumers,
     unacked: u64,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
@@ -163,6 +165,7 @@ impl Queue {
             id,
             next_position: next_position.0.max(1),
             ready: Ready::new(options.order()),
+            expirations: true,
             consumers: Consumers::new(options.succession()),
             seen: options.arguments.deduplicate.then(Box::default),
             options,

@@ -92,6 +92,40 @@ fn a_full_queue_drops_its_oldest_messages() {
     check_dropped(both, &[&["a", "bbbb"]], &["bbbb"], &["a"]);
 }
 
+#[test]
+fn messages_that_expire_at_once_and_are_too_many_end_as_if_they_came_alone() {
+    let ends = |limits: Limits| {
+        let mut queue = limited(limits, true);
+        let zero = |body| Sample::text(body).expiring(0);
+        publish(&mut queue, &["aa"]);
+        let samples = [zero("b"), zero("c"), zero("d")];
+        queue.enqueue(run_of(&samples), START, &mut Vec::new());
+        let dead = queue.take_dead();
+        let texts = |dead: &Dead| {
+            let reason = dead.reason.name();
+            run_texts(&dead.run)
+                .into_iter()
+                .map(move |text| (text, reason))
+        };
+        dead.iter().flat_map(texts).collect::<Vec<_>>()
+    };
+    let named = |ends: &[(&str, &'static str)]| {
+        let named = ends.iter().map(|(text, why)| ((*text).to_owned(), *why));
+        named.collect::<Vec<_>>()
+    };
+    let (expired, maxlen) = ("expired", "maxlen");
+    let two = [
+        ("aa", maxlen),
+        ("b", expired),
+        ("c", expired),
+        ("d", expired),
+    ];
+    assert_eq!(ends(length(2, Overflow::DropHead)), named(&two));
+    assert_eq!(ends(body_bytes(3, Overflow::DropHead)), named(&two));
+    let none = ["aa", "b", "c", "d"].map(|text| (text, maxlen));
+    assert_eq!(ends(length(0, Overflow::DropHead)), named(&none));
+}
+
 /// What is left and which messages of the run were refused, when the queue held `before`.
 #[track_caller]
 fn check_refused(limits: Limits, before: &[&str], run: &[&str], left: &[&str], refused: &[usize]) {

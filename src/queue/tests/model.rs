@@ -153,6 +153,19 @@ impl Model {
         {
             return self.enqueue_fitting(messages, now);
         }
+        if !self.is_quorum() && (limits.length.is_some() || limits.body_bytes.is_some()) {
+            for message in messages {
+                let ttls = [message.expires_at, self.options.arguments.message_ttl];
+                self.push(message, now);
+                if ttls.contains(&Some(0)) {
+                    self.dispatch_fresh(now);
+                } else {
+                    self.dispatch(now);
+                }
+                self.drop_excess();
+            }
+            return Vec::new();
+        }
         // With priorities a consumer that is ready takes what comes first, whatever comes after it.
         let alike = |left: &Message, right: &Message| {
             self.options.arguments.max_priority.is_none() || left.priority == right.priority
@@ -275,6 +288,9 @@ impl Model {
     /// As if each message had come alone: a TTL of 0 is enough for a consumer that is ready.
     fn dispatch_fresh(&mut self, now: u64) {
         self.dispatch(now - 1);
+        if !self.is_quorum() {
+            self.drop_excess();
+        }
         self.dispatch(now);
     }
 
