@@ -101,7 +101,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
     ///
     /// # Errors
     /// Why it does not.
-    fn validate(&self, key: &RoutingKey, arguments: &Arguments) -> Result<(), RoutingError> {
+    pub fn validate(&self, key: &RoutingKey, arguments: &Arguments) -> Result<(), RoutingError> {
         match self.kind {
             Kind::Headers => headers::validate(arguments),
             Kind::ConsistentHash => consistent_hash::weight(key).map(drop),

@@ -95,12 +95,16 @@ impl Vhost {
         let destination = self
             .destination(&binding.target)
             .ok_or_else(|| self.missing(&binding.target))?;
-        self.check_owner(&destination, connection)?;
         let local = source.behaviour.rule == Kind::LocalRandom && binding.routing_key.is_empty();
         if local && let Destination::Exchange(_) = destination {
             return Err(refused(&RoutingError::NotAQueue));
         }
         let mut router = source.router.write();
+        // Before whose queue it is, as in RabbitMQ.
+        router
+            .validate(&binding.routing_key, &binding.arguments)
+            .map_err(|error| refused(&error))?;
+        self.check_owner(&destination, connection)?;
         let new = router
             .bind(
                 &binding.routing_key,

@@ -141,18 +141,26 @@ pub struct Enqueued {
     pub commit: Lsn,
 }
 
-/// Enqueues into each queue.
+/// Enqueues into each queue. What dies of it in one is dead-lettered when all have got theirs, as in RabbitMQ: it may
+/// come to another of them.
 pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> Enqueued {
     let mut enqueued = Enqueued::default();
+    let mut with_dead = Vec::new();
     for queue in queues {
-        let (refused, lsn) = queue.enter(|state, records| {
+        let (refused, lsn, has_dead) = queue.enter_gathering(|state, records| {
             (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records))
         });
+        if has_dead {
+            with_dead.push(queue);
+        }
         enqueued.commit = enqueued.commit.max(lsn);
         if let Some(refused) = refused {
             enqueued.taken |= queue.delays_for.is_none();
             enqueued.refused = union(std::mem::take(&mut enqueued.refused), refused);
         }
+    }
+    for queue in with_dead {
+        queue.dead_letter();
     }
     enqueued
 }
