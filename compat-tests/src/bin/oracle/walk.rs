@@ -1,9 +1,11 @@
 //! Random walks: legal and illegal commands over few names, from a seed, as a script.
 //!
 //! A walk only holds what has one right outcome. Two queues may push to one channel in any order,
-//! so a channel consumes from one queue; RabbitMQ requeues consumer by consumer, in an order of its
-//! own, so a channel has one consumer tag and those that get do not consume; nothing depends on a
-//! clock. The channels that a command closes are opened again.
+//! so a channel consumes from one queue; the channels of a connection that ends go in any order in
+//! RabbitMQ, and what one gives back may die and come to another that is about to go, so a
+//! connection consumes from one queue as well; RabbitMQ requeues consumer by consumer, so a channel
+//! has one consumer tag and those that get do not consume; nothing depends on a clock. The channels
+//! that a command closes are opened again.
 
 use rand::Rng;
 use rand::SeedableRng;
@@ -17,9 +19,9 @@ pub(crate) const QUEUES: &[&str] = &["q1", "q2", "q3"];
 pub(crate) const EXCHANGES: &[&str] = &["e1", "e2", "e3"];
 
 /// Channels that consume, each with its queue.
-const CONSUMING: &[(&str, &str)] = &[("a1", "q1"), ("a2", "q2"), ("b1", "q1")];
+const CONSUMING: &[(&str, &str)] = &[("a1", "q1"), ("c1", "q2"), ("b1", "q1")];
 const GETTING: &[&str] = &["a3", "b2"];
-const CHANNELS: &[&str] = &["a1", "a2", "b1", "a3", "b2"];
+const CHANNELS: &[&str] = &["a1", "c1", "b1", "a3", "b2"];
 
 const KEYS: &[&str] = &["q1", "q2", "q3", "k", "k.a", "k.a.b", "\"\""];
 const PATTERNS: &[&str] = &["q1", "q2", "k", "k.*", "#", "k.#", "*.a", "\"\""];
@@ -124,11 +126,12 @@ struct Walker {
 }
 
 /// Lines that shrinking must not take, before and after the commands.
-pub(crate) const BEGIN: &[&str] = &["keep-open a1 a2 b1 a3 b2"];
+pub(crate) const BEGIN: &[&str] = &["keep-open a1 b1 c1 a3 b2"];
 pub(crate) const END: &[&str] = &[
     "keep-open",
     "a0 connection.close",
     "b0 connection.close",
+    "c0 connection.close",
     "d1 queue.declare queue=q1 passive",
     "drain d2 q1",
     "d3 queue.declare queue=q2 passive",
@@ -376,11 +379,11 @@ impl Walker {
             }
             90..94 => {
                 let line = self.pick(&["tx.select", "tx.commit", "tx.rollback"]);
-                let channel = self.pick(&["a2", "b2"]);
+                let channel = self.pick(&["c1", "b2"]);
                 self.push(format!("{channel} {line}"));
             }
             94..95 => {
-                let name = self.pick(&["a0", "b0"]);
+                let name = self.pick(&["a0", "b0", "c0"]);
                 self.push(format!("{name} connection.close"));
             }
             _ => {
