@@ -142,8 +142,10 @@ pub struct Published {
     pub unrouted: Vec<Range<usize>>,
     /// Messages that a queue refused: negative confirms.
     pub refused: Vec<Range<usize>>,
-    /// The messages as they went on, when that is not as they came: they are returned so.
+    /// The messages that went on, when these are not those that came: they are returned so.
     pub rewritten: Option<Run>,
+    /// Why the message after these, and all behind it, were not taken.
+    pub fault: Option<AmqpError>,
 }
 
 /// A [`Publish`] of a transaction, checked and routed.
@@ -249,8 +251,8 @@ pub trait Host {
     /// `queue.unbind`, `exchange.unbind`.
     fn unbind(&mut self, bind: Bind) -> Result<Lsn, AmqpError>;
 
-    /// Routes and enqueues. On error the messages before the one at fault were enqueued, as with RabbitMQ, which takes
-    /// them one by one.
+    /// Routes and enqueues. When one of the messages is at fault those before it were enqueued, as with RabbitMQ, which
+    /// takes them one by one; on error there were none.
     fn publish(&mut self, channel: ChannelId, publish: Publish) -> Result<Published, AmqpError>;
 
     /// Checks and routes a publish on a transactional channel now; it is enqueued by [`Host::commit`].

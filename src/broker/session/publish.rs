@@ -101,6 +101,11 @@ impl Session {
         publish: &Publish,
     ) -> Result<Published, AmqpError> {
         let addressed = self.address(channel, &publish.run)?;
+        if let Some(error) = addressed.refused.as_ref()
+            && addressed.run.is_empty()
+        {
+            return Err(error.clone());
+        }
         let mut published = Published::default();
         for (range, route) in addressed.stretches {
             let run = addressed.run.slice(range.clone());
@@ -117,11 +122,10 @@ impl Session {
             );
         }
         self.publishes |= published.commit > Lsn::NONE;
-        published.rewritten = addressed.rewritten.then_some(addressed.run);
-        match addressed.refused {
-            None => Ok(published),
-            Some(error) => Err(error),
-        }
+        let fewer = addressed.refused.is_some();
+        published.rewritten = (addressed.rewritten || fewer).then_some(addressed.run);
+        published.fault = addressed.refused;
+        Ok(published)
     }
 
     /// Checks and routes for a transaction: routes are those of the publish, as in RabbitMQ.

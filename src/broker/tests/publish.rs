@@ -22,7 +22,8 @@ fn check_properties(properties: AMQPProperties, text: &str) {
     };
     check_refused(client.stage(CHANNEL, publish.clone()), 406, text);
     assert_eq!(node.messages("q"), (0, 0), "a check publishes nothing");
-    check_refused(client.publish(CHANNEL, publish), 406, text);
+    let published = client.publish(CHANNEL, publish).expect("one was right");
+    check_refused(published.fault.map_or(Ok(()), Err), 406, text);
     assert_eq!(client.drain("q"), ["before"], "as if each had come alone");
 }
 
@@ -129,6 +130,26 @@ fn an_exchange_must_be_there_and_open_to_clients() {
     client.bind_queue("inside", "q", "");
     client.send("front", "k", &["through"]);
     assert_eq!(client.drain("q"), ["through"]);
+}
+
+#[test]
+fn what_stands_before_a_wrong_message_is_returned_all_the_same() {
+    let node = Node::new();
+    let mut client = node.client();
+    let sent = [
+        ("a", persistent()),
+        ("b", persistent()),
+        ("wrong", expiration("soon")),
+        ("after", persistent()),
+    ];
+    let publish = Publish {
+        run: run_of("", "nowhere", &sent),
+        mandatory: true,
+    };
+    let published = client.publish(CHANNEL, publish).expect("two were right");
+    assert_eq!(returned(&published), [0, 1]);
+    assert_eq!(published.rewritten.map(|run| run.len()), Some(2));
+    assert!(published.fault.is_some());
 }
 
 #[test]

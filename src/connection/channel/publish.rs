@@ -25,9 +25,10 @@ impl Channel {
             let bytes_max = turn.shared.options.transaction_bytes_max;
             return transaction.publish(staged, bytes_max);
         }
-        let count = publish.run.len();
+        let came = publish.run.len();
         let returnable = publish.mandatory.then(|| publish.run.clone());
         let published = turn.host.publish(self.id, publish)?;
+        let count = published.rewritten.as_ref().map_or(came, Run::len);
         if let Some(run) = returnable {
             let run = published.rewritten.as_ref().unwrap_or(&run);
             let frame_max = turn.shared.frame_max;
@@ -41,7 +42,7 @@ impl Channel {
         if let Mode::Confirm(confirms) = &mut self.mode {
             confirms.record(count, published.commit, &published.refused);
         }
-        Ok(())
+        published.fault.map_or(Ok(()), Err)
     }
 
     /// Confirms what is durable; returns what the rest waits for.
