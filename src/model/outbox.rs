@@ -149,6 +149,34 @@ impl Outbox {
         std::mem::swap(&mut self.contents.lock().parcels, parcels);
     }
 
+    /// Takes out the deliveries for a channel that has ended; the caller has made sure that no more come. They have left.
+    pub fn reclaim(&self, channel: ChannelId) -> Vec<Delivery> {
+        let mut contents = self.contents.lock();
+        let of_channel = |parcel: &mut Parcel| match parcel {
+            Parcel::Delivery(delivery) => delivery.channel == channel,
+            Parcel::ConsumerCancelled { .. }
+            | Parcel::Close { .. }
+            | Parcel::Blocked { .. }
+            | Parcel::Unblocked => false,
+        };
+        let taken = contents.parcels.extract_if(.., of_channel);
+        let reclaimed: Vec<_> = taken
+            .filter_map(|parcel| match parcel {
+                Parcel::Delivery(delivery) => Some(delivery),
+                Parcel::ConsumerCancelled { .. }
+                | Parcel::Close { .. }
+                | Parcel::Blocked { .. }
+                | Parcel::Unblocked => None,
+            })
+            .collect();
+        drop(contents);
+        let bytes = reclaimed
+            .iter()
+            .map(|delivery| delivery.range.run.held_bytes());
+        self.release(bytes.sum());
+        reclaimed
+    }
+
     /// For the connection's task: it woke, and leaves what lies here for later. The next signal wakes it again.
     pub fn hear(&self) {
         self.signalled.store(false, Ordering::Release);

@@ -101,7 +101,7 @@ impl Session {
         Some(queue)
     }
 
-    pub(super) fn end_channel(&mut self, channel: ChannelId, unacked: Vec<Delivered>) {
+    pub(super) fn end_channel(&mut self, channel: ChannelId, mut unacked: Vec<Delivered>) {
         let consumers = match self.channels.get_mut(&channel) {
             Some(state) => std::mem::take(&mut state.consumers),
             None => Vec::new(),
@@ -121,11 +121,21 @@ impl Session {
             }
         }
         self.reply_consumer_end(channel);
+        // What the client never saw counts as delivered, as what RabbitMQ's channels have in hand: it comes back together
+        // with the rest, in its order, and is gone when it needed no acknowledgement.
+        for delivery in self.outbox.reclaim(channel) {
+            self.trace_delivered(channel, &delivery.range);
+            if !delivery.no_ack {
+                unacked.push(delivery.range);
+            }
+        }
         self.settle_ranges(channel, Fate::Lost, unacked);
         // Only now, so that another single active consumer begins with what this channel held.
         for queue in left {
             queue.enter(|state, records| state.take_over(now, records));
         }
+        // Room in the outbox is room for other channels.
+        self.resume_stalled();
         if self.channels.remove(&channel).is_some() {
             self.tell_channel_closed(channel, count);
         }

@@ -15,7 +15,6 @@ use crate::model::AmqpError;
 use crate::model::Lsn;
 use crate::model::VhostName;
 use crate::model::arguments;
-use crate::model::outbox::Parcel;
 
 /// Exactly what works, in the order of spec §2.1 (the table type sorts by key on the wire, as RabbitMQ does).
 const CAPABILITIES: &[&str] = &[
@@ -144,7 +143,6 @@ impl Session {
         if std::mem::replace(&mut self.closed, true) {
             return Lsn::NONE;
         }
-        self.return_undelivered();
         self.broker.connections.remove(self.id);
         let exclusive = self.exclusive.take();
         let lsn = match &self.vhost {
@@ -155,20 +153,6 @@ impl Session {
         self.tell_consequences();
         self.tell_closed();
         lsn
-    }
-
-    /// Deliveries that the machine never saw go back; those that need no acknowledgement count as sent, as in RabbitMQ.
-    fn return_undelivered(&mut self) {
-        let mut parcels = Vec::new();
-        self.take_parcels(&mut parcels);
-        for parcel in parcels {
-            if let Parcel::Delivery(delivery) = parcel {
-                self.outbox.release(delivery.range.run.held_bytes());
-                if !delivery.no_ack {
-                    self.requeue_range(delivery.range);
-                }
-            }
-        }
     }
 }
 

@@ -87,6 +87,36 @@ fn what_a_closing_channel_holds_returns_to_its_place() {
 }
 
 #[test]
+fn a_channel_that_ends_gives_back_what_it_has_seen_and_what_not_together() {
+    let node = Node::new();
+    let (mut client, mut other) = (node.client(), node.client());
+    for (name, kind) in [("classic", "classic"), ("quorum", "quorum")] {
+        let kind = AMQPValue::LongString(kind.into());
+        let declare = QueueDeclare {
+            arguments: arguments(&[("x-queue-type", kind)]),
+            ..queue(name)
+        };
+        client.declare_queue(declare).expect("declared");
+        client.consumer(name);
+        client.send("", name, &["a", "b"]);
+        let seen = client.deliveries();
+        client.send("", name, &["c", "d"]);
+        let waiting = other.consumer(name);
+        client.close_channel(CHANNEL, seen);
+        client.open_channel(CHANNEL).expect("opened");
+        let returned = other.deliveries();
+        assert_eq!(bodies(&returned), ["a", "b", "c", "d"], "{name}");
+        assert!(returned.iter().all(|range| range.redelivered));
+        let returns = returned.iter().map(|range| range.returns);
+        let counted = u32::from(name == "quorum");
+        assert!(returns.clone().all(|returns| returns == counted));
+        assert!(client.parcels().is_empty());
+        other.ack(returned);
+        other.cancel(CHANNEL, waiting);
+    }
+}
+
+#[test]
 fn deliveries_that_nobody_took_out_of_the_outbox_return_on_close() {
     let node = Node::new();
     let mut client = node.client();
