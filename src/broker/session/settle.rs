@@ -22,7 +22,14 @@ impl Session {
     pub(super) fn settle_ranges(&mut self, channel: ChannelId, fate: Fate, ranges: Vec<Delivered>) {
         let returned = self.limited(channel, &ranges);
         for ranges in by_queue(ranges) {
-            self.settle_in_queue(fate, ranges);
+            match fate {
+                Fate::Settled(Settle::Ack) | Fate::Lost => self.settle_in_queue(fate, ranges),
+                Fate::Settled(Settle::Reject | Settle::Requeue) => {
+                    for ranges in by_consumer(ranges) {
+                        self.settle_in_queue(fate, ranges);
+                    }
+                }
+            }
         }
         self.give_back(channel, returned);
     }
@@ -52,11 +59,6 @@ impl Session {
             QueueType::Quorum => defaults.quorum_consumer_timeout,
         });
         timeout.map(Duration::from_millis)
-    }
-
-    /// Returns a delivery that never reached a channel.
-    pub(super) fn requeue_range(&mut self, range: Delivered) {
-        self.settle_in_queue(Fate::Lost, vec![range]);
     }
 
     /// How many messages count against the channel's shared limit: those of its consumers, not of `basic.get`, and not
@@ -96,6 +98,19 @@ pub(super) fn by_queue(mut ranges: Vec<Delivered>) -> impl Iterator<Item = Vec<D
         let queue = same[0].queue;
         same.extend(std::iter::from_fn(|| {
             ranges.next_if(|range| range.queue == queue)
+        }));
+        Some(same)
+    })
+}
+
+/// Neighbouring ranges of one consumer: as in RabbitMQ, the queue delivers again before the next consumer's come back.
+fn by_consumer(ranges: Vec<Delivered>) -> impl Iterator<Item = Vec<Delivered>> {
+    let mut ranges = ranges.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut same = vec![ranges.next()?];
+        let consumer = same[0].consumer;
+        same.extend(std::iter::from_fn(|| {
+            ranges.next_if(|range| range.consumer == consumer)
         }));
         Some(same)
     })

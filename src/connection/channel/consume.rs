@@ -1,6 +1,7 @@
 //! `basic.consume`, `basic.cancel`, and which consumers the channel has.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic;
@@ -15,6 +16,7 @@ use crate::model::Arguments;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
 use crate::model::ConsumerTag;
+use crate::model::Delivered;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::protocol::encode;
 
@@ -23,7 +25,12 @@ use crate::protocol::encode;
 pub(super) struct Consumers {
     by_tag: BTreeMap<ConsumerTag, ConsumerId>,
     by_id: foldhash::HashMap<ConsumerId, ConsumerTag>,
+    /// The last that were cancelled: there may be deliveries of theirs.
+    former: VecDeque<(ConsumerId, ConsumerTag)>,
 }
+
+/// Cancelled consumers whose tags are remembered.
+const FORMER_MAX: usize = 16;
 
 impl Consumers {
     fn insert(&mut self, tag: ConsumerTag, id: ConsumerId) {
@@ -33,6 +40,34 @@ impl Consumers {
 
     pub(super) fn tag(&self, id: ConsumerId) -> Option<&ConsumerTag> {
         self.by_id.get(&id)
+    }
+
+    fn remove(&mut self, tag: &ConsumerTag) {
+        let Some(id) = self.by_tag.remove(tag) else {
+            return;
+        };
+        self.by_id.remove(&id);
+        if self.former.len() == FORMER_MAX {
+            self.former.pop_front();
+        }
+        self.former.push_back((id, tag.clone()));
+    }
+
+    /// Puts what one command rejects or requeues in the order in which RabbitMQ hands it back to the queues: what came
+    /// by `basic.get` first, then consumer by consumer, by tag.
+    pub(super) fn sort_returned<T>(&self, ranges: &mut [T], range: impl Fn(&T) -> &Delivered) {
+        let consumer = |item: &T| range(item).consumer;
+        if ranges
+            .windows(2)
+            .all(|pair| consumer(&pair[0]) == consumer(&pair[1]))
+        {
+            return;
+        }
+        let tag = |id: ConsumerId| {
+            let former = || self.former.iter().find(|(former, _)| *former == id);
+            self.tag(id).or_else(|| former().map(|(_, tag)| tag))
+        };
+        ranges.sort_by_key(|item| consumer(item).map(|id| (tag(id), id)));
     }
 }
 
@@ -114,7 +149,7 @@ impl Channel {
         nowait: bool,
         out: &mut Vec<u8>,
     ) {
-        self.forget_tag(tag);
+        self.consumers.remove(tag);
         if !nowait {
             reply_cancel_ok(self.id, tag, out);
         }
@@ -130,19 +165,13 @@ impl Channel {
         let Some(tag) = self.consumers.tag(consumer).cloned() else {
             return;
         };
-        self.forget_tag(&tag);
+        self.consumers.remove(&tag);
         if notify {
             let cancel = basic::AMQPMethod::Cancel(basic::Cancel {
                 consumer_tag: ShortString::from(tag.as_str()),
                 nowait: true,
             });
             encode::method(out, self.id, &AMQPClass::Basic(cancel));
-        }
-    }
-
-    fn forget_tag(&mut self, tag: &ConsumerTag) {
-        if let Some(id) = self.consumers.by_tag.remove(tag) {
-            self.consumers.by_id.remove(&id);
         }
     }
 }

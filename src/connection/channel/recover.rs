@@ -18,7 +18,8 @@ impl Channel {
         if !requeue {
             return Err(AmqpError::not_implemented("requeue=false"));
         }
-        let ranges: Vec<_> = self.unacked.take_all().collect();
+        let mut ranges: Vec<_> = self.unacked.take_all().collect();
+        self.consumers.sort_returned(&mut ranges, |range| range);
         if !ranges.is_empty() {
             turn.host.settle(self.id, Settle::Requeue, ranges);
         }

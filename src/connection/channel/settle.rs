@@ -43,7 +43,21 @@ impl Channel {
                 let taken = self
                     .unacked
                     .take(tag, multiple, |first, range| ranges.push((first, range)));
+                if settle != Settle::Ack {
+                    self.consumers
+                        .sort_returned(&mut ranges, |(_, range)| range);
+                }
                 transaction.settle(settle, ranges);
+                taken
+            }
+            Mode::Plain | Mode::Confirm(_) if multiple && settle != Settle::Ack => {
+                let mut ranges = Vec::new();
+                let taken = self
+                    .unacked
+                    .take(tag, multiple, |_, range| ranges.push(range));
+                self.consumers.sort_returned(&mut ranges, |range| range);
+                let settled = self.settles.of(settle);
+                ranges.into_iter().for_each(|range| append(settled, range));
                 taken
             }
             Mode::Plain | Mode::Confirm(_) => {
