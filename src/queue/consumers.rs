@@ -34,23 +34,12 @@ pub struct Consumer {
     pub no_ack: bool,
     /// No other consumer is let in.
     pub exclusive: bool,
-    /// Unacknowledged messages it may hold; 0 is unlimited.
+    /// Unacknowledged messages it may hold; 0 is as many as the queue's type allows.
     pub prefetch: u32,
     /// Higher goes first (`x-priority`).
     pub priority: i32,
     /// Messages it holds now.
     pub unacked: u64,
-}
-
-impl Consumer {
-    /// Messages it may still take by its own prefetch.
-    pub(super) fn credit(&self) -> u64 {
-        if self.no_ack || self.prefetch == 0 {
-            u64::MAX
-        } else {
-            u64::from(self.prefetch).saturating_sub(self.unacked)
-        }
-    }
 }
 
 /// Who becomes the single active consumer when it goes.
@@ -95,7 +84,25 @@ enum Place {
 
 struct Slot {
     consumer: Consumer,
+    /// Unacknowledged messages it may hold.
+    unacked_max: u64,
     place: Place,
+}
+
+impl Slot {
+    /// Messages it may still take by its own prefetch.
+    fn credit(&self) -> u64 {
+        self.unacked_max.saturating_sub(self.consumer.unacked)
+    }
+}
+
+/// The consumer whose turn it is.
+pub(super) struct Turn<'a> {
+    pub(super) consumer: &'a mut Consumer,
+    /// Messages it may still take by its own prefetch.
+    pub(super) credit: u64,
+    /// It is the only one of its priority in rotation.
+    pub(super) alone: bool,
 }
 
 /// See the module's documentation.
@@ -139,15 +146,25 @@ impl Consumers {
         self.slots.values().map(|slot| &slot.consumer)
     }
 
-    pub(super) fn add(&mut self, consumer: Consumer) {
+    /// Adds a consumer; without a prefetch it may hold `unlimited` unacknowledged messages.
+    pub(super) fn add(&mut self, consumer: Consumer, unlimited: u64) {
         self.exclusive |= consumer.exclusive;
         let id = consumer.id;
         let waits = self.succession.is_some() && self.active.is_some();
         if self.succession.is_some() && !waits {
             self.active = Some(id);
         }
-        let place = Place::Waiting;
-        self.slots.insert(id, Slot { consumer, place });
+        let unacked_max = match consumer.prefetch {
+            _ if consumer.no_ack => u64::MAX,
+            0 => unlimited,
+            prefetch => u64::from(prefetch),
+        };
+        let slot = Slot {
+            consumer,
+            unacked_max,
+            place: Place::Waiting,
+        };
+        self.slots.insert(id, slot);
         if !waits {
             self.enter_rotation(id);
         }
@@ -210,13 +227,17 @@ impl Consumers {
             .map(|slot| slot.consumer)
     }
 
-    /// The consumer whose turn it is, and whether it is the only one of its priority in rotation.
-    pub(super) fn next(&mut self) -> Option<(&mut Consumer, bool)> {
+    /// Whose turn it is.
+    pub(super) fn next(&mut self) -> Option<Turn<'_>> {
         let (_, level) = self.rotation.iter().next()?;
         let alone = level.len() == 1;
         let id = level.front()?;
         let slot = self.slots.get_mut(id)?;
-        Some((&mut slot.consumer, alone))
+        Some(Turn {
+            credit: slot.credit(),
+            consumer: &mut slot.consumer,
+            alone,
+        })
     }
 
     /// The consumer whose turn it was has got its message: next one.
@@ -247,7 +268,7 @@ impl Consumers {
             return;
         };
         slot.consumer.unacked = slot.consumer.unacked.saturating_sub(count);
-        if slot.place == Place::Blocked && slot.consumer.credit() > 0 {
+        if slot.place == Place::Blocked && slot.credit() > 0 {
             self.enter_rotation(id);
         }
     }

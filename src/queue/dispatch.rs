@@ -20,11 +20,16 @@ impl Queue {
             let Some(front) = self.ready.front() else {
                 return;
             };
-            let Some((consumer, alone)) = self.consumers.next() else {
+            let Some(turn) = self.consumers.next() else {
                 return;
             };
-            let wanted = if alone { front.run.len() as u64 } else { 1 };
-            let wanted = wanted.min(consumer.credit());
+            let consumer = turn.consumer;
+            let wanted = if turn.alone {
+                front.run.len() as u64
+            } else {
+                1
+            };
+            let wanted = wanted.min(turn.credit);
             let room = consumer.outbox.room_bytes();
             if wanted == 0 {
                 self.consumers.block_next();

@@ -102,6 +102,9 @@ impl QueueOptions {
     }
 }
 
+/// Unacknowledged messages that a consumer of a quorum queue without prefetch may hold, as in RabbitMQ.
+const QUORUM_UNACKED_MAX: u64 = 2000;
+
 /// Why the owner should delete the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -323,7 +326,11 @@ impl Queue {
             return Err(InExclusiveUse);
         }
         self.touch(now);
-        self.consumers.add(consumer);
+        let unlimited = match self.options.is_quorum() {
+            true => QUORUM_UNACKED_MAX,
+            false => u64::MAX,
+        };
+        self.consumers.add(consumer, unlimited);
         self.dispatch(now, records);
         Ok(())
     }

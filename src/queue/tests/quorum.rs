@@ -50,6 +50,21 @@ fn check_drained(queue: &mut Queue, expected: &[(&str, bool, u32)]) {
 }
 
 #[test]
+fn a_consumer_without_prefetch_holds_two_thousand() {
+    let mut queue = quorum(None, None);
+    publish(&mut queue, &["m"; 2002]);
+    let receiver = Receiver::new();
+    queue
+        .consume(receiver.consumer(1), START, &mut Vec::new())
+        .expect("a consumer");
+    assert_eq!(queue.counts().ready, 2);
+    let mut held = receiver.deliveries().remove(0).range;
+    let one = held.take_front(1);
+    queue.settle(&[one], START, &mut Vec::new());
+    assert_eq!(queue.counts().ready, 1);
+}
+
+#[test]
 fn transient_messages_are_stored_too() {
     let mut queue = quorum(None, None);
     let mut records = Vec::new();
