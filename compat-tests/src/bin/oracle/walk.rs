@@ -4,8 +4,9 @@
 //! so a channel consumes from one queue; the channels of a connection that ends go in any order in
 //! RabbitMQ, and what one gives back may die and come to another that is about to go, so a
 //! connection consumes from one queue as well; RabbitMQ requeues consumer by consumer, so a channel
-//! has one consumer tag and those that get do not consume; nothing depends on a clock. The channels
-//! that a command closes are opened again.
+//! has one consumer tag and those that get do not consume; nothing depends on a clock; there are no
+//! transactions where a queue refuses, for they do nothing at all in Leveret. The channels that a
+//! command closes are opened again.
 
 use rand::Rng;
 use rand::SeedableRng;
@@ -212,6 +213,11 @@ impl Walker {
         if self.one_in(count) { text } else { "" }
     }
 
+    /// Whether a line so far has this text.
+    fn has(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(text))
+    }
+
     fn bind(&mut self) {
         let channel = self.channel();
         let verb = if self.one_in(5) { "unbind" } else { "bind" };
@@ -240,8 +246,7 @@ impl Walker {
         let mandatory = self.maybe(4, " mandatory");
         let mode = self.maybe(2, " delivery-mode=2");
         // A queue with priorities of RabbitMQ's looks at a message's expiration only when the message is its first.
-        let has_priorities = |line: &String| line.contains("x-max-priority");
-        let expiration = match self.lines.iter().any(has_priorities) {
+        let expiration = match self.has("x-max-priority") {
             true => "",
             false => self.maybe(12, " expiration=0"),
         };
@@ -297,7 +302,10 @@ impl Walker {
         } else {
             let name = self.pick(QUEUES);
             let flags = self.pick(&["", "", " durable", " auto-delete", " exclusive", " passive"]);
-            let arguments = self.pick(QUEUE_ARGUMENTS);
+            let arguments = match self.pick(QUEUE_ARGUMENTS) {
+                refusing if refusing.contains("reject-publish") && self.has("tx.select") => "",
+                arguments => arguments,
+            };
             self.push(format!(
                 "{channel} queue.declare queue={name}{flags} arguments={{{arguments}}}"
             ));
@@ -378,7 +386,10 @@ impl Walker {
                 self.push(format!("{channel} {line}"));
             }
             90..94 => {
-                let line = self.pick(&["tx.select", "tx.commit", "tx.rollback"]);
+                let line = match self.has("reject-publish") {
+                    true => "tx.rollback",
+                    false => self.pick(&["tx.select", "tx.commit", "tx.rollback"]),
+                };
                 let channel = self.pick(&["c1", "b2"]);
                 self.push(format!("{channel} {line}"));
             }
