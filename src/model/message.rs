@@ -29,6 +29,7 @@ impl Traits {
     const USER_ID: u8 = 8;
     const REPLY_TO: u8 = 16;
     const COPIES: u8 = 32;
+    const BCC: u8 = 64;
 
     /// What decides where a message goes beside its routing key, or whether it goes anywhere.
     const DEMANDING: u8 = Self::EXPIRATION | Self::USER_ID | Self::REPLY_TO | Self::COPIES;
@@ -62,6 +63,15 @@ impl Traits {
         }
     }
 
+    /// The same, with or without [`Traits::has_bcc`].
+    pub fn with_bcc(self, bcc: bool) -> Self {
+        let others = self.bits & !Self::BCC;
+        Self {
+            bits: others | if bcc { Self::BCC } else { 0 },
+            ..self
+        }
+    }
+
     /// `delivery-mode` is 2.
     pub fn persistent(self) -> bool {
         self.bits & Self::PERSISTENT != 0
@@ -90,6 +100,11 @@ impl Traits {
     /// The headers have an entry `CC` or `BCC`: further routing keys.
     pub fn has_copies(self) -> bool {
         self.bits & Self::COPIES != 0
+    }
+
+    /// The headers have an entry `BCC`, which the broker keeps and shows to nobody.
+    pub fn has_bcc(self) -> bool {
+        self.bits & Self::BCC != 0
     }
 
     /// Its properties must be looked at before it is routed: `expiration`, `user-id`, `reply-to`, `CC`, `BCC`.

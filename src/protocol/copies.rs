@@ -1,8 +1,15 @@
 //! `CC` and `BCC`: further routing keys in a message's headers (specification §6.10).
 //!
 //! Works on the wire form of properties that [`scan`](crate::protocol::properties::scan) has passed; nothing but the
-//! keys is decoded. Who asks first looks at `Traits::has_copies`, so that other messages pay nothing.
+//! keys is decoded. Who asks first looks at the traits, so that other messages pay nothing.
+//!
+//! A message keeps its `BCC`, for a dead one goes where these keys lead, too; [`shown`] takes it away wherever properties
+//! leave the broker.
 
+use std::borrow::Cow;
+
+use crate::model::MessageRef;
+use crate::model::message::Traits;
 use crate::protocol::properties;
 use crate::protocol::properties::Fields;
 use crate::protocol::raw_table;
@@ -32,15 +39,26 @@ pub fn copies(properties: &[u8]) -> Result<Vec<String>, CopiesError> {
     Ok(keys)
 }
 
-/// The keys in `CC` alone: those that are left once the message is published. None when it is no array.
-pub fn visible_copies(properties: &[u8]) -> Vec<String> {
-    keys(headers(properties), CC).unwrap_or_default()
+/// All routing keys of a published message: its own first, then those of [`copies`].
+pub fn all_keys(message: MessageRef<'_>) -> Vec<String> {
+    let mut keys = vec![message.routing_key().to_owned()];
+    if message.traits().has_copies() {
+        keys.extend(copies(message.header()).unwrap_or_default());
+    }
+    keys
 }
 
-/// The same properties without the header `BCC`; `None` when there is none.
-pub fn without_bcc(properties: &[u8]) -> Option<Vec<u8>> {
+/// Properties as clients may see them.
+pub fn shown(properties: &[u8], traits: Traits) -> Cow<'_, [u8]> {
+    match traits.has_bcc() {
+        true => Cow::Owned(without_bcc(properties)),
+        false => Cow::Borrowed(properties),
+    }
+}
+
+/// The same properties without the header `BCC`.
+pub fn without_bcc(properties: &[u8]) -> Vec<u8> {
     let before = headers(properties);
-    raw_table::entry(before, BCC)?;
     let mut after = RawTable::new();
     let mut removed = false;
     for (key, value) in raw_table::entries(before) {
@@ -50,7 +68,7 @@ pub fn without_bcc(properties: &[u8]) -> Option<Vec<u8>> {
         }
         after.raw(key, value.bytes());
     }
-    Some(properties::with_headers(properties, &after.finish()))
+    properties::with_headers(properties, &after.finish())
 }
 
 fn headers(properties: &[u8]) -> &[u8] {
@@ -109,7 +127,6 @@ mod tests {
         let properties = with(&[("BCC", array(&["c"])), ("CC", array(&["a", "b"]))]);
         assert!(has_copies(&properties));
         assert_eq!(copies(&properties).expect("arrays"), ["a", "b", "c"]);
-        assert_eq!(visible_copies(&properties), ["a", "b"]);
 
         let mixed = FieldArray::from(vec![AMQPValue::LongInt(1), text("a"), AMQPValue::Void]);
         let properties = with(&[("CC", AMQPValue::FieldArray(mixed))]);
@@ -127,7 +144,11 @@ mod tests {
         ]);
         assert!(!has_copies(&properties));
         assert!(copies(&properties).expect("none").is_empty());
-        assert_eq!(without_bcc(&properties), None);
+        assert!(
+            !properties::scan(&properties)
+                .expect("well-formed")
+                .has_bcc()
+        );
     }
 
     #[test]
@@ -155,9 +176,13 @@ mod tests {
         let kept = [("CC", array(&["a"])), ("other", AMQPValue::LongInt(1))];
         let mut sent = kept.to_vec();
         sent.push(("BCC", array(&["b"])));
-        assert_eq!(without_bcc(&with(&sent)), Some(with(&kept)));
+        let check = |sent: &[u8], expected: &[u8]| {
+            let traits = properties::scan(sent).expect("well-formed");
+            assert_eq!(shown(sent, traits), expected);
+        };
+        check(&with(&sent), &with(&kept));
+        check(&with(&kept), &with(&kept));
         // The table stays when nothing is left in it, as in RabbitMQ.
-        let alone = with(&[("BCC", array(&["b"]))]);
-        assert_eq!(without_bcc(&alone), Some(with(&[])));
+        check(&with(&[("BCC", array(&["b"]))]), &with(&[]));
     }
 }

@@ -16,6 +16,7 @@ use crate::model::ReplyCode;
 use crate::model::limits::FRAME_OVERHEAD_BYTES;
 use crate::protocol::content::CLASS_BASIC;
 use crate::protocol::content::CONTENT_HEADER_FIXED_BYTES;
+use crate::protocol::copies;
 use crate::protocol::envelope::FRAME_BODY;
 use crate::protocol::envelope::FRAME_END;
 use crate::protocol::envelope::FRAME_HEADER;
@@ -142,14 +143,15 @@ fn basic(out: &mut Vec<u8>, channel: ChannelId, method: u16, arguments: impl FnO
 
 /// Header frame and body frames; a body larger than a frame holds is cut, an empty one has no frame at all.
 fn content(out: &mut Vec<u8>, channel: ChannelId, message: MessageRef<'_>, frame_max: u32) {
-    let (header, body) = (message.header(), message.body());
+    let header = copies::shown(message.header(), message.traits());
+    let body = message.body();
     let payload_max = payload_max(frame_max);
     out.reserve(CONTENT_HEADER_FIXED_BYTES + header.len() + body.len() + 3 * FRAME_OVERHEAD_BYTES);
     frame(out, FRAME_HEADER, channel, |out| {
         out.extend_from_slice(&CLASS_BASIC.to_be_bytes());
         out.extend_from_slice(&0u16.to_be_bytes());
         out.extend_from_slice(&(body.len() as u64).to_be_bytes());
-        out.extend_from_slice(header);
+        out.extend_from_slice(&header);
     });
     for part in body.chunks(payload_max) {
         frame(out, FRAME_BODY, channel, |out| out.extend_from_slice(part));

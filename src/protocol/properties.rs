@@ -120,7 +120,7 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
     let mut at = FLAGS_BYTES;
     let mut delivery_mode = 0;
     let mut priority = 0;
-    let mut has_copies = false;
+    let (mut has_copies, mut has_bcc) = (false, false);
     for property in Property::IN_ORDER {
         if flags & property.flag() == 0 {
             continue;
@@ -133,7 +133,8 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
         } else if property == Property::Priority {
             priority = value[0];
         } else if property == Property::Headers {
-            has_copies = table::check_headers(value)?.has_copies;
+            let checked = table::check_headers(value)?;
+            (has_copies, has_bcc) = (checked.has_copies, checked.has_bcc);
         }
         at += octets;
     }
@@ -149,7 +150,8 @@ pub fn scan(properties: &[u8]) -> Result<Traits, ContentError> {
         has(Property::ReplyTo),
         priority,
     )
-    .with_copies(has_copies))
+    .with_copies(has_copies)
+    .with_bcc(has_bcc))
 }
 
 /// Properties that [`scan`] has passed, looked up one at a time. On others the look-ups may find nothing or nonsense.

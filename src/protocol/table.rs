@@ -102,6 +102,8 @@ pub struct Checked {
     pub octets: usize,
     /// It has an entry `CC` or `BCC`, of whatever type: further routing keys.
     pub has_copies: bool,
+    /// It has an entry `BCC`.
+    pub has_bcc: bool,
 }
 
 /// Checks the table, length included, at the front of `input`; gives its size in octets, length included.
@@ -116,7 +118,7 @@ pub fn check_headers(input: &[u8]) -> Result<Checked, TableError> {
     let mut open = Open::NONE;
     let (mut at, mut end) = container(input, 0, input.len())?;
     let mut holds = Holds::Entries;
-    let mut has_copies = false;
+    let (mut has_copies, mut has_bcc) = (false, false);
     loop {
         while at == end {
             match open.pop() {
@@ -125,6 +127,7 @@ pub fn check_headers(input: &[u8]) -> Result<Checked, TableError> {
                     return Ok(Checked {
                         octets: at,
                         has_copies,
+                        has_bcc,
                     });
                 }
             }
@@ -135,7 +138,9 @@ pub fn check_headers(input: &[u8]) -> Result<Checked, TableError> {
             let key_at = at + 1;
             at = key_at + usize::from(key_bytes);
             if matches!(key_bytes, 2 | 3) && open.depth == 0 {
-                has_copies |= matches!(within.get(key_at..at), Some(b"CC" | b"BCC"));
+                let key = within.get(key_at..at);
+                has_copies |= matches!(key, Some(b"CC" | b"BCC"));
+                has_bcc |= matches!(key, Some(b"BCC"));
             }
         }
         let kind = *within.get(at).ok_or(TableError::Truncated)?;

@@ -10,7 +10,7 @@ use crate::model::Lsn;
 use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::model::Run;
-use crate::protocol::copies::visible_copies;
+use crate::protocol::copies::all_keys;
 use crate::routing::Kind;
 use crate::routing::RoutingError;
 use crate::store::Record;
@@ -145,9 +145,8 @@ impl Vhost {
             Destination::Queue(queue) => [Arc::clone(queue)].into(),
             Destination::Exchange(exchange) => {
                 let message = run.first();
-                let copies = visible_copies(message.header());
-                let mut keys = vec![message.routing_key()];
-                keys.extend(copies.iter().map(String::as_str));
+                let keys = all_keys(message);
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 let letter = Letter::new(message, &keys, now);
                 self.route_letter(exchange, &letter).queues
             }

@@ -9,6 +9,7 @@ use crate::model::MessageRef;
 use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::message::Traits;
+use crate::protocol::copies;
 use crate::protocol::properties;
 use crate::protocol::properties::Fields;
 
@@ -62,7 +63,8 @@ impl<'a> Letter<'a> {
                 traits.has_reply_to(),
                 traits.priority,
             )
-            .with_copies(traits.has_copies()),
+            .with_copies(traits.has_copies())
+            .with_bcc(traits.has_bcc()),
             now: self.now,
             headers: OnceCell::new(),
         }
@@ -75,7 +77,7 @@ impl<'a> Letter<'a> {
         }
         let headers = self
             .headers
-            .get_or_init(|| properties::headers(self.header));
+            .get_or_init(|| properties::headers(&copies::shown(self.header, self.traits)));
         headers.as_ref()
     }
 

@@ -15,7 +15,7 @@ use crate::model::RunBuilder;
 use crate::model::message;
 use crate::model::message::Traits;
 use crate::model::outbox::Parcel;
-use crate::protocol::copies::visible_copies;
+use crate::protocol::copies;
 use crate::protocol::properties;
 use crate::protocol::raw_table::RawTable;
 use crate::vhost::Exchange;
@@ -85,19 +85,14 @@ impl Session {
         let Some(queue) = self.queue_by_id(range.queue) else {
             return;
         };
-        let mut copies = Copies::new(&vhost, "deliver", &queue.name);
+        let mut traced = Copies::new(&vhost, "deliver", &queue.name);
         for message in range.run.iter() {
             if message.exchange() == TRACE_EXCHANGE {
                 continue;
             }
-            let copied_to = if message.traits().has_copies() {
-                visible_copies(message.header())
-            } else {
-                Vec::new()
-            };
-            let mut keys = vec![message.routing_key()];
-            keys.extend(copied_to.iter().map(String::as_str));
-            copies.add(
+            let keys = copies::all_keys(message);
+            let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+            traced.add(
                 message,
                 &keys,
                 &self.broker.options.cluster_name,
@@ -107,7 +102,7 @@ impl Session {
                 },
             );
         }
-        copies.announce(&vhost, self.now);
+        traced.announce(&vhost, self.now);
     }
 
     fn trace_origin(&self, channel: ChannelId, headers: &mut RawTable) {
@@ -146,7 +141,8 @@ impl Copies {
         let mut headers = RawTable::new();
         headers.text("exchange_name", message.exchange().as_bytes());
         headers.texts("routing_keys", keys);
-        headers.table("properties", &properties::to_table(message.header()));
+        let shown = copies::shown(message.header(), message.traits());
+        headers.table("properties", &properties::to_table(&shown));
         headers.text("node", node.as_bytes());
         further(&mut headers);
         let header = properties::of_headers(&headers.finish());

@@ -1,5 +1,5 @@
-//! What the properties of published messages demand: checks in RabbitMQ's order, `reply-to` and `BCC` rewritten, further
-//! routing keys found.
+//! What the properties of published messages demand: checks in RabbitMQ's order, `reply-to` rewritten, further routing
+//! keys found.
 //!
 //! Only messages whose traits are demanding are looked at, and neighbours with the same properties are looked at once.
 //! It knows no exchange and no queue.
@@ -36,8 +36,6 @@ pub(super) struct Judged {
 struct Verdict {
     /// These are passed on instead.
     header: Option<Arc<[u8]>>,
-    /// It has `BCC`, and nothing in `CC`: once that is gone, nothing tells of copies.
-    forgets_copies: bool,
     copies: Option<Arc<[String]>>,
 }
 
@@ -73,10 +71,7 @@ impl Session {
             }
             if let Some(builder) = &mut rewritten {
                 let header = verdict.header.as_deref().unwrap_or(message.header());
-                let traits = message.traits();
-                let has_copies = traits.has_copies() && !verdict.forgets_copies;
-                let traits = traits.with_copies(has_copies);
-                builder.push(message.route(), header, message.body(), traits);
+                builder.push(message.route(), header, message.body(), message.traits());
             }
             judged
                 .copies
@@ -112,12 +107,6 @@ impl Session {
             let keys = copies::copies(message.header()).map_err(|error| {
                 AmqpError::precondition_failed(format!("invalid message: {error}"))
             })?;
-            if let Some(without) =
-                copies::without_bcc(header.as_deref().unwrap_or(message.header()))
-            {
-                verdict.forgets_copies = copies::visible_copies(&without).is_empty();
-                header = Some(without);
-            }
             verdict.copies = (!keys.is_empty()).then(|| keys.into());
         }
         verdict.header = header.map(Arc::from);

@@ -90,6 +90,25 @@ fn what_asks_for_no_delay_goes_at_once() {
 }
 
 #[test]
+fn further_keys_wait_with_the_message() {
+    let node = Node::new();
+    let mut client = node.client();
+    delayed(&mut client, "direct", "seen");
+    client.queue("blind");
+    client.bind_queue("x", "blind", "unseen");
+    let keys = |key: &str| AMQPValue::FieldArray(vec![string(key)].into());
+    let mut headers = FieldTable::default();
+    headers.insert("x-delay".into(), AMQPValue::LongInt(10));
+    headers.insert("CC".into(), keys("seen"));
+    headers.insert("BCC".into(), keys("unseen"));
+    let properties = persistent().with_headers(headers);
+    send_with(&mut client, "x", "k", "m", properties);
+    node.run_timers(NOW + 10);
+    assert_eq!(client.drain("q"), ["m"]);
+    assert_eq!(client.drain("blind"), ["m"]);
+}
+
+#[test]
 fn the_header_is_negative_when_the_message_comes() {
     let node = Node::new();
     let mut client = node.client();

@@ -125,7 +125,7 @@ fn copies_tell_all_of_a_message() {
         let (key, headers, body) = next(&mut watcher).expect("a copy");
         assert_eq!((&*key, &*body), ("deliver.q", "body"));
         let expected = with(&[
-            ("routing_keys", texts(&["q", "none"])),
+            ("routing_keys", texts(&["q", "none", "q"])),
             ("redelivered", AMQPValue::LongInt(redelivered)),
         ]);
         assert_eq!(headers, expected);

@@ -120,7 +120,12 @@ fn first_death(
     death.text("queue", queue.as_bytes());
     death.timestamp("time", now / 1000);
     death.text("exchange", message.exchange().as_bytes());
-    let copied_to = raw_table::entry(headers, "CC").and_then(RawValue::values);
+    // Unless an earlier death has put another key in the place of all.
+    let has_copies = message.traits().has_copies();
+    let copied_to = has_copies
+        .then(|| raw_table::entry(headers, "CC"))
+        .flatten();
+    let copied_to = copied_to.and_then(RawValue::values);
     let copied_to = copied_to.into_iter().flatten().filter_map(RawValue::text);
     let keys = std::iter::once(message.routing_key().as_bytes()).chain(copied_to);
     death.raw(

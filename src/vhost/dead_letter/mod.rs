@@ -17,7 +17,7 @@ use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::message;
 use crate::model::message::Traits;
-use crate::protocol::copies::visible_copies;
+use crate::protocol::copies;
 use crate::queue::Dead;
 use crate::queue::DeadLetter;
 use crate::queue::Reason;
@@ -100,9 +100,8 @@ impl Vhost {
         let mut known: Option<(&str, Route)> = None;
         for message in dead.run.iter() {
             let key = dead_key(message, target);
-            let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
-            // Another routing key takes the place of all keys, now and at later deaths.
             let has_copies = has_copies(message, target);
+            let header = header_of_dead(message, queue, dead, has_copies);
             let route = match &known {
                 Some((last, route)) if *last == key && !route.each_message && !has_copies => {
                     route.clone()
@@ -141,7 +140,7 @@ impl Vhost {
     ) -> Route {
         let key = dead_key(message, target);
         let copied_to = if has_copies(message, target) {
-            visible_copies(header)
+            copies::copies(header).unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -159,9 +158,8 @@ impl Vhost {
             copies.now = dead.at;
             for message in dead.run.iter() {
                 let header = released_properties(message.header());
-                let copied_to = visible_copies(&header);
-                let mut keys = vec![message.routing_key()];
-                keys.extend(copied_to.iter().map(String::as_str));
+                let keys = copies::all_keys(message);
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 let letter = Letter::new(message, &keys, dead.at);
                 let letter = letter.rewritten(message.route(), &header);
                 let queues = self.route_letter(exchange, &letter).queues;
@@ -180,9 +178,24 @@ fn dead_key<'m>(message: MessageRef<'m>, target: &'m DeadLetter) -> &'m str {
     key.unwrap_or_else(|| message.routing_key())
 }
 
-/// Another routing key takes the place of all keys.
+/// Another routing key takes the place of all keys, now and at later deaths.
 fn has_copies(message: MessageRef<'_>, target: &DeadLetter) -> bool {
     message.traits().has_copies() && target.routing_key.is_none()
+}
+
+/// Properties of a message that has died; with the keys that nobody sees if it still `has_copies`.
+fn header_of_dead(
+    message: MessageRef<'_>,
+    queue: &QueueHandle,
+    dead: &Dead,
+    has_copies: bool,
+) -> Vec<u8> {
+    let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
+    if message.traits().has_bcc() && !has_copies {
+        copies::without_bcc(&header)
+    } else {
+        header
+    }
 }
 
 fn traits_of_dead(message: MessageRef<'_>, has_copies: bool) -> Traits {
@@ -196,6 +209,7 @@ fn traits_of_dead(message: MessageRef<'_>, has_copies: bool) -> Traits {
         traits.priority,
     )
     .with_copies(has_copies)
+    .with_bcc(traits.has_bcc() && has_copies)
 }
 
 /// Copies of dead messages on their way; neighbours with the same destinations travel as one run.

@@ -20,8 +20,8 @@ use crate::vhost::Vhost;
 use crate::vhost::dead_letter::Work;
 use crate::vhost::dead_letter::dead_key;
 use crate::vhost::dead_letter::death::is_cycle;
-use crate::vhost::dead_letter::death::properties_of_dead;
 use crate::vhost::dead_letter::has_copies;
+use crate::vhost::dead_letter::header_of_dead;
 use crate::vhost::dead_letter::traits_of_dead;
 
 impl Vhost {
@@ -84,7 +84,7 @@ impl Vhost {
     ) -> bool {
         let key = dead_key(message, target);
         let has_copies = has_copies(message, target);
-        let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
+        let header = header_of_dead(message, queue, dead, has_copies);
         let route = self.route_dead(exchange, target, message, &header, now);
         let mut copy = RunBuilder::default();
         copy.push(
