@@ -242,7 +242,8 @@ impl Leveret {
         }
     }
 
-    pub(crate) fn start(binary: &Path, directory: &Path) -> Result<Self, String> {
+    /// With this `compatibility.profile`.
+    pub(crate) fn start(binary: &Path, profile: &str, directory: &Path) -> Result<Self, String> {
         let name = format!("leveret{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let directory = directory.join(name);
         std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
@@ -255,6 +256,7 @@ impl Leveret {
             }
         }
         command
+            .env("LEVERET_COMPATIBILITY__PROFILE", profile)
             .arg("serve")
             .args(["--listen", &addresses.amqp.to_string()])
             .args(["--http-listen", &addresses.http.to_string()])

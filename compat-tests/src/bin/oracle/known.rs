@@ -1,8 +1,9 @@
 //! The list of known differences, `compat-tests/oracle/differences.txt`.
 //!
-//! Two kinds of entries: `[differs SCRIPT]` with the exact lines of a script's difference, and
+//! Three kinds of entries: `[differs SCRIPT]` with the exact lines of a script's difference;
 //! `[replace rabbitmq]` or `[replace leveret]` with a text that is put in place of another in all
-//! that this broker says, before the two are compared. An entry that no longer applies is an error.
+//! that this broker says, before the two are compared; `[sort leveret]` for a RabbitMQ that sorts
+//! the headers of messages. An entry that no longer applies is an error.
 
 use crate::transcript::Difference;
 use crate::transcript::Record;
@@ -27,17 +28,25 @@ struct Replace {
     was_seen: AtomicBool,
 }
 
+/// Sorts the headers of messages.
+#[derive(Debug)]
+struct Sort {
+    side: usize,
+    was_seen: AtomicBool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     differs: Vec<Differs>,
     replaces: Vec<Replace>,
+    sorts: Vec<Sort>,
 }
 
 #[derive(Default)]
 struct Entry {
     head: String,
     number: usize,
-    version: String,
+    versions: String,
     reason: String,
     from: Option<String>,
     to: Option<String>,
@@ -80,7 +89,7 @@ impl Known {
             }
             let (name, value) = line.split_once(": ").ok_or_else(wrong)?;
             match name {
-                "version" => value.clone_into(&mut entry.version),
+                "version" => value.clone_into(&mut entry.versions),
                 "repeated" => entry.is_repeated = value == "yes",
                 "reason" => value.clone_into(&mut entry.reason),
                 "from" => entry.from = Some(value.to_owned()),
@@ -97,10 +106,11 @@ impl Known {
             return Ok(());
         }
         let wrong = |what| Err(format!("differences.txt:{}: {what}", entry.number));
-        if entry.reason.is_empty() || entry.version.is_empty() {
+        if entry.reason.is_empty() || entry.versions.is_empty() {
             return wrong("an entry needs a reason and a version");
         }
-        if !version.starts_with(&entry.version) {
+        let mut versions = entry.versions.split(' ');
+        if !versions.any(|begin| version.starts_with(begin)) {
             return Ok(());
         }
         match entry.head.split_once(' ') {
@@ -121,12 +131,28 @@ impl Known {
                     was_seen: AtomicBool::new(false),
                 });
             }
-            _ => return wrong("neither [differs SCRIPT] with lines nor [replace BROKER]"),
+            Some(("sort", side @ ("rabbitmq" | "leveret"))) => self.sorts.push(Sort {
+                side: usize::from(side == "leveret"),
+                was_seen: AtomicBool::new(false),
+            }),
+            _ => {
+                return wrong(
+                    "neither [differs SCRIPT] with lines, [replace BROKER] nor [sort BROKER]",
+                );
+            }
         }
         Ok(())
     }
 
     pub(crate) fn replace(&self, records: &mut [Vec<Record>; 2]) {
+        for entry in &self.sorts {
+            for record in &mut records[entry.side] {
+                if let Some(text) = with_sorted_headers(&record.text) {
+                    record.text = text;
+                    entry.was_seen.store(true, Ordering::Relaxed);
+                }
+            }
+        }
         for entry in &self.replaces {
             for record in &mut records[entry.side] {
                 if let Some(text) = replaced(&record.text, &entry.from, &entry.to) {
@@ -158,9 +184,14 @@ impl Known {
             .replaces
             .iter()
             .filter(|entry| !entry.was_seen.load(Ordering::Relaxed));
+        let sorts = self
+            .sorts
+            .iter()
+            .filter(|entry| !entry.was_seen.load(Ordering::Relaxed));
         differs
             .map(|entry| format!("[differs {}]", entry.script))
             .chain(replaces.map(|entry| format!("[replace …] from: {}", entry.from)))
+            .chain(sorts.map(|_| "[sort …]".to_owned()))
             .collect()
     }
 }
@@ -174,6 +205,39 @@ fn fits(text: &str, pattern: &str) -> bool {
             ends.any(|at| fits(&rest[at..], after))
         }),
     }
+}
+
+/// The text with its message's headers sorted by key, of equal keys the first kept; nothing when
+/// they are already so, or are none.
+fn with_sorted_headers(text: &str) -> Option<String> {
+    const BEGIN: &str = " headers={";
+    let begin = text.find(BEGIN)? + BEGIN.len();
+    let (mut entries, mut at, mut depth, mut is_quoted) = (Vec::new(), begin, 0, false);
+    let mut escaped = false;
+    for (index, letter) in text.char_indices().filter(|(index, _)| *index >= begin) {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            ',' | '}' if depth == 0 => {
+                entries.push(text[at..index].trim());
+                at = index + 1;
+                if letter == '}' {
+                    break;
+                }
+            }
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    let key = |entry: &&str| entry.split(": ").next().unwrap_or_default().to_owned();
+    let mut sorted = entries.clone();
+    sorted.sort_by_key(key);
+    sorted.dedup_by_key(|entry| key(&*entry));
+    let (before, after) = (&text[..begin], &text[at - 1..]);
+    (sorted != entries).then(|| format!("{before}{}{after}", sorted.join(", ")))
 }
 
 /// What each `*` stands for and where the pattern ends, when `text` begins with it. A `*` is the
@@ -275,6 +339,27 @@ to: \"bad $1\"
     fn entries_for_other_versions_are_left_out() {
         let known = Known::parse(TEXT, "4.0.5").unwrap();
         assert!(known.unused().is_empty());
+    }
+
+    #[test]
+    fn headers_are_sorted_by_key_and_the_first_of_equal_ones_is_kept() {
+        let text = r#"basic.return key="k" | headers={b: F {z: I 1, a: S "}, \"c"}, a: I 2, b: I 3} body="x, y""#;
+        let sorted =
+            r#"basic.return key="k" | headers={a: I 2, b: F {z: I 1, a: S "}, \"c"}} body="x, y""#;
+        assert_eq!(with_sorted_headers(text).as_deref(), Some(sorted));
+        assert_eq!(with_sorted_headers(sorted), None);
+        assert_eq!(
+            with_sorted_headers("basic.deliver | headers={} body=\"x\""),
+            None
+        );
+    }
+
+    #[test]
+    fn an_entry_may_be_for_several_versions() {
+        let text = "[differs a]\nversion: 3.10 4.0\nreason: x\n- a\n";
+        for (version, applies) in [("3.10.8", 1), ("4.0.5", 1), ("4.1.0", 0)] {
+            assert_eq!(Known::parse(text, version).unwrap().unused().len(), applies);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ usage: oracle [OPTIONS] [NAME...]
   --jobs N                scripts at a time (ORACLE_JOBS; default 8)
   --rabbitmq AMQP,HTTP    addresses of a running RabbitMQ instead of one of our own
   --leveret AMQP,HTTP     addresses of a running Leveret
+  --profile NAME          Leveret's compatibility.profile (default: by RabbitMQ's version)
   --binary PATH           Leveret (LEVERET_BIN; default target/release/leveret, else target/debug)
   --list                  print the scripts' names and stop";
 
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) rabbitmq: Option<Addresses>,
     pub(crate) leveret: Option<Addresses>,
+    pub(crate) profile: Option<String>,
     pub(crate) binary: PathBuf,
 }
 
@@ -104,6 +106,7 @@ impl Options {
             jobs: from_environment("ORACLE_JOBS", 8)?,
             rabbitmq: None,
             leveret: None,
+            profile: None,
             binary: default_binary(),
         };
         let mut walks = None;
@@ -148,6 +151,7 @@ impl Options {
             "--jobs" => self.jobs = parsed(name, value)?,
             "--rabbitmq" => self.rabbitmq = Some(addresses(name, value)?),
             "--leveret" => self.leveret = Some(addresses(name, value)?),
+            "--profile" => self.profile = Some(value.to_owned()),
             "--binary" => self.binary = PathBuf::from(value),
             _ => return Err(format!("unknown option {name}").into()),
         }

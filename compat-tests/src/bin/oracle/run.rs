@@ -43,6 +43,14 @@ fn retried<T>(start: impl Fn() -> Result<T, String>) -> Result<T, String> {
     start().or_else(|_| start())
 }
 
+/// Leveret's `compatibility.profile` that is nearest to this version of RabbitMQ.
+fn profile_of(version: &str) -> &'static str {
+    match version.split('.').next() {
+        Some("3") => "3.13",
+        _ => "4",
+    }
+}
+
 /// The two brokers of a run.
 pub(crate) struct Brokers {
     pub(crate) rabbitmq: RabbitMq,
@@ -59,13 +67,15 @@ pub(crate) struct Ground {
 
 impl Brokers {
     fn start(options: &Options, directory: &Path) -> Checked<Self> {
-        let leveret = match options.leveret {
-            Some(addresses) => Leveret::running_at(addresses),
-            None => retried(|| Leveret::start(&options.binary, directory))?,
-        };
         let rabbitmq = match options.rabbitmq {
             Some(addresses) => RabbitMq::running_at(addresses),
             None => retried(|| RabbitMq::start(directory))?,
+        };
+        let version = rabbitmq.version();
+        let profile = options.profile.as_deref().unwrap_or(profile_of(&version));
+        let leveret = match options.leveret {
+            Some(addresses) => Leveret::running_at(addresses),
+            None => retried(|| Leveret::start(&options.binary, profile, directory))?,
         };
         Ok(Self {
             rabbitmq,
