@@ -14,11 +14,13 @@ pub enum Mechanism {
     Plain,
     /// A field table with `LOGIN` and `PASSWORD`, without its length.
     Amqplain,
+    /// Anything: whoever the settings say.
+    Anonymous,
 }
 
 impl Mechanism {
     /// All mechanisms.
-    pub const ALL: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Amqplain];
+    pub const ALL: [Mechanism; 3] = [Mechanism::Plain, Mechanism::Amqplain, Mechanism::Anonymous];
 
     /// The name in `connection.start-ok`; `None` when there is no such mechanism.
     pub fn from_name(name: &str) -> Option<Mechanism> {
@@ -30,6 +32,7 @@ impl Mechanism {
         match self {
             Self::Plain => "PLAIN",
             Self::Amqplain => "AMQPLAIN",
+            Self::Anonymous => "ANONYMOUS",
         }
     }
 
@@ -43,11 +46,16 @@ impl Mechanism {
         }
     }
 
-    /// Takes the response of `connection.start-ok` apart.
-    pub fn credentials(self, response: &[u8]) -> Result<Credentials, SaslError> {
+    /// Takes the response of `connection.start-ok` apart; `anonymous` are those of clients that have none.
+    pub fn credentials(
+        self,
+        response: &[u8],
+        anonymous: &Credentials,
+    ) -> Result<Credentials, SaslError> {
         match self {
             Self::Plain => plain(response),
             Self::Amqplain => amqplain(response),
+            Self::Anonymous => Ok(anonymous.clone()),
         }
     }
 }
@@ -62,7 +70,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    fn new(user: &[u8], password: &[u8]) -> Self {
+    /// Credentials as settings have them.
+    pub fn new(user: &str, password: &str) -> Self {
+        Self::from_octets(user.as_bytes(), password.as_bytes())
+    }
+
+    fn from_octets(user: &[u8], password: &[u8]) -> Self {
         Self {
             user: String::from_utf8_lossy(user).into_owned(),
             password: password.to_vec(),
@@ -140,7 +153,9 @@ impl SaslError {
 fn plain(response: &[u8]) -> Result<Credentials, SaslError> {
     let mut parts = response.split(|octet| *octet == 0);
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some([]), Some(user), Some(password), None) => Ok(Credentials::new(user, password)),
+        (Some([]), Some(user), Some(password), None) => {
+            Ok(Credentials::from_octets(user, password))
+        }
         _ => Err(SaslError::MalformedPlain {
             bytes: response.len(),
         }),
@@ -164,7 +179,7 @@ fn amqplain(response: &[u8]) -> Result<Credentials, SaslError> {
     }
     match (login, password) {
         (Some(Value::Octets(login)), Some(Value::Octets(password))) => {
-            Ok(Credentials::new(login, password))
+            Ok(Credentials::from_octets(login, password))
         }
         (Some(_), Some(_)) => Err(SaslError::UnsupportedType { bytes }),
         _ => Err(SaslError::MissingField { bytes }),
@@ -222,9 +237,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn nobody() -> Credentials {
+        Credentials::new("nobody", "known")
+    }
+
+    #[test]
+    fn anonymous_is_whoever_the_settings_say() {
+        for response in [&b""[..], b"\0u\0p"] {
+            let found = Mechanism::Anonymous.credentials(response, &nobody());
+            assert_eq!(found, Ok(nobody()));
+        }
+    }
+
     #[track_caller]
     fn check_plain(response: &[u8], expected: Option<(&str, &[u8])>) {
-        let credentials = Mechanism::Plain.credentials(response).ok();
+        let credentials = Mechanism::Plain.credentials(response, &nobody()).ok();
         let expected = expected.map(|(user, password)| Credentials {
             user: user.to_owned(),
             password: password.to_vec(),
@@ -273,7 +300,7 @@ mod tests {
 
     #[track_caller]
     fn check_amqplain(fields: &[Vec<u8>], expected: Result<(&str, &[u8]), &str>) {
-        let found = Mechanism::Amqplain.credentials(&fields.concat());
+        let found = Mechanism::Amqplain.credentials(&fields.concat(), &nobody());
         match expected {
             Ok((user, password)) => {
                 let found = found.expect("credentials");
@@ -353,11 +380,11 @@ mod tests {
     #[test]
     fn credentials_and_errors_keep_the_password_to_themselves() {
         let credentials = Mechanism::Plain
-            .credentials(b"\0u\0hunter2")
+            .credentials(b"\0u\0hunter2", &nobody())
             .expect("credentials");
         assert!(!format!("{credentials:?}").contains("hunter2"));
         let refusal = Mechanism::Plain
-            .credentials(b"u\0hunter2")
+            .credentials(b"u\0hunter2", &nobody())
             .expect_err("refused");
         assert_eq!(refusal.to_string(), "response of 9 octets invalid");
     }
@@ -366,7 +393,7 @@ mod tests {
         #[test]
         fn no_response_makes_trouble(response in proptest::collection::vec(any::<u8>(), 0..200)) {
             for mechanism in Mechanism::ALL {
-                let _ = mechanism.credentials(&response);
+                let _ = mechanism.credentials(&response, &nobody());
             }
         }
     }

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::auth::Credentials;
+use crate::model::Permitted;
+use crate::model::Release;
 use crate::store::StoreOptions;
 use crate::vhost::QueueDefaults;
 
@@ -20,6 +23,8 @@ pub struct BrokerOptions {
     pub cluster_name: String,
     /// SASL mechanisms offered.
     pub auth_mechanisms: Vec<String>,
+    /// Who a client is that logs in with the mechanism ANONYMOUS.
+    pub anonymous: Credentials,
     /// User made at first start.
     pub default_user: String,
     /// Their password.
@@ -38,4 +43,8 @@ pub struct BrokerOptions {
     pub outbox_bytes_max: usize,
     /// What queues do whose arguments do not say.
     pub queue_defaults: QueueDefaults,
+    /// Whose rules hold where the release series of RabbitMQ differ.
+    pub release: Release,
+    /// What of what RabbitMQ is about to drop may be used.
+    pub permitted: Permitted,
 }

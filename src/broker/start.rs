@@ -56,7 +56,10 @@ impl Broker {
             .unwrap_or(0);
         // Ids go on from the time of the start, so that a queue that was deleted before it never lends its id to another.
         let next_id = (highest + 1).max(now.saturating_mul(IDS_PER_MILLISECOND));
-        let shared = Shared::with_defaults(Arc::clone(&store), next_id, options.queue_defaults);
+        let mut shared = Shared::new(Arc::clone(&store), next_id);
+        shared.queue_defaults = options.queue_defaults;
+        shared.release = options.release;
+        shared.permitted = options.permitted;
         let shared = Arc::new(shared);
         let broker = Arc::new(Self {
             access: Access::new(options.loopback_users.clone(), Arc::clone(&store)),

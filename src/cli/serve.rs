@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::auth::Credentials;
+use crate::auth::Mechanism;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::cli::log_exchange::LogExchange;
@@ -19,6 +21,7 @@ use crate::server::Listener;
 use crate::server::Server;
 use crate::server::ServerOptions;
 use crate::server::open_all;
+use crate::settings::NO_ANONYMOUS_LOGIN;
 use crate::settings::Override;
 use crate::settings::Settings;
 use crate::settings::Sources;
@@ -132,7 +135,11 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         product: settings.product.clone(),
         version: settings.version.clone(),
         cluster_name: settings.cluster_name.clone(),
-        auth_mechanisms: settings.auth_mechanisms.clone(),
+        auth_mechanisms: auth_mechanisms(settings),
+        anonymous: Credentials::new(
+            &settings.anonymous_login_user,
+            settings.anonymous_login_pass.reveal(),
+        ),
         default_user: settings.default_user.clone(),
         default_pass: settings.default_pass.reveal().to_owned(),
         default_vhost: settings.default_vhost.clone(),
@@ -141,7 +148,17 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         log_exchange: settings.log.exchange,
         outbox_bytes_max: settings.outbox_bytes_max,
         queue_defaults: queue_defaults(settings),
+        release: settings.compatibility.profile.release(),
+        permitted: settings.deprecated_features.permitted(),
     }
+}
+
+/// Those that work: there is no ANONYMOUS without a user for it.
+fn auth_mechanisms(settings: &Settings) -> Vec<String> {
+    let has_anonymous = settings.anonymous_login_user != NO_ANONYMOUS_LOGIN;
+    let mut mechanisms = settings.auth_mechanisms.clone();
+    mechanisms.retain(|name| has_anonymous || name != Mechanism::Anonymous.name());
+    mechanisms
 }
 
 fn queue_defaults(settings: &Settings) -> QueueDefaults {
@@ -168,6 +185,7 @@ fn connection_options(settings: &Settings) -> ConnectionOptions {
         consumer_max_per_channel: (settings.consumer_max_per_channel > 0)
             .then_some(settings.consumer_max_per_channel),
         channel_tick_interval: settings.channel_tick_interval,
+        global_qos: settings.deprecated_features.global_qos,
         ..ConnectionOptions::default()
     }
 }

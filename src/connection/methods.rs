@@ -97,13 +97,17 @@ impl Connection {
             self.method_on_closing_channel(id, payload, turn);
             return Ok(());
         }
+        let has_global_qos = self.shared.options.global_qos;
         let turn_of_channel = &mut turn.on_channel(&mut self.shared);
         match method {
             Method::Qos {
                 prefetch_size,
                 prefetch_count,
                 global,
-            } => channel.qos(prefetch_size, prefetch_count, global, turn_of_channel),
+            } => {
+                let global = global && has_global_qos;
+                channel.qos(prefetch_size, prefetch_count, global, turn_of_channel)
+            }
             Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_))) => Err(second_open()),
             Method::Other(AMQPClass::Channel(channel::AMQPMethod::Close(_))) => {
                 self.close_channel_by_peer(id, turn);

@@ -26,6 +26,8 @@ pub struct ConnectionOptions {
     pub consumer_max_per_channel: Option<u32>,
     /// Prefetch of consumers on a channel that never sent `basic.qos`; 0 is unlimited.
     pub default_prefetch: u16,
+    /// `basic.qos` with `global` is obeyed, else it is as without.
+    pub global_qos: bool,
     /// How often a channel's oldest delivery is looked at, whether it should have been acknowledged by now.
     pub channel_tick_interval: Duration,
     /// Messages, in octets, that one channel's uncommitted transaction may hold. RabbitMQ has no such limit.
@@ -45,6 +47,7 @@ impl Default for ConnectionOptions {
             max_message_bytes: 134_217_728,
             consumer_max_per_channel: None,
             default_prefetch: 0,
+            global_qos: true,
             channel_tick_interval: Duration::from_secs(60),
             transaction_bytes_max: 1024 * 1024 * 1024,
             seed: 0,

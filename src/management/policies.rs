@@ -84,7 +84,7 @@ async fn put(
         priority: body.take_optional("priority"),
         apply_to: body.take_optional("apply-to"),
     };
-    let policy = Policy::judge(kind, spec).map_err(|invalid| {
+    let policy = Policy::judge(kind, spec, api.broker.options().permitted).map_err(|invalid| {
         let text = invalid.to_string();
         ApiError::bad_request(match kind {
             // The web interface shows the text of this one.

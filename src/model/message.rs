@@ -30,6 +30,7 @@ impl Traits {
     const REPLY_TO: u8 = 16;
     const COPIES: u8 = 32;
     const BCC: u8 = 64;
+    const DIED: u8 = 128;
 
     /// What decides where a message goes beside its routing key, or whether it goes anywhere.
     const DEMANDING: u8 = Self::EXPIRATION | Self::USER_ID | Self::REPLY_TO | Self::COPIES;
@@ -70,6 +71,19 @@ impl Traits {
             bits: others | if bcc { Self::BCC } else { 0 },
             ..self
         }
+    }
+
+    /// The same, of a message whose death a queue has told in the headers.
+    pub fn with_death(self) -> Self {
+        Self {
+            bits: self.bits | Self::DIED,
+            ..self
+        }
+    }
+
+    /// A queue has told of deaths in the headers: what they say of them is true.
+    pub fn has_died(self) -> bool {
+        self.bits & Self::DIED != 0
     }
 
     /// `delivery-mode` is 2.

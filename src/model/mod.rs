@@ -11,6 +11,7 @@ pub mod message;
 pub mod names;
 pub mod outbox;
 pub mod pattern;
+pub mod release;
 pub mod reply_code;
 
 pub use arguments::Arguments;
@@ -36,4 +37,6 @@ pub use names::VhostName;
 pub use outbox::Outbox;
 pub use pattern::InvalidPattern;
 pub use pattern::Pattern;
+pub use release::Permitted;
+pub use release::Release;
 pub use reply_code::ReplyCode;

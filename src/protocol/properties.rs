@@ -266,9 +266,9 @@ fn place(properties: &[u8], property: Property) -> Option<Range<usize>> {
     None
 }
 
-/// The `headers` property decoded; `None` when there is none, or no table in it.
+/// The `headers` property decoded, the last of equal keys counting; `None` when there is none, or no table in it.
 pub fn headers(properties: &[u8]) -> Option<FieldTable> {
-    table::decode(Fields(properties).headers_bytes()?).ok()
+    table::decode_headers(Fields(properties).headers_bytes()?).ok()
 }
 
 /// The properties as a table, as RabbitMQ's firehose shows them: last first, numbers cut to 32 bits.

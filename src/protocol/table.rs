@@ -210,15 +210,25 @@ fn finite(kind: u8, value: &[u8]) -> bool {
 /// The first of duplicate keys wins, as in RabbitMQ's look-ups. A key that is not UTF-8 has its bad octets replaced.
 pub fn decode(input: &[u8]) -> Result<FieldTable, TableError> {
     let bytes = check(input)?;
-    Ok(entries(&input[4..bytes]))
+    Ok(entries(&input[4..bytes], false))
+}
+
+/// As [`decode`], but the last of duplicate keys wins: RabbitMQ 3.13 and later route by headers so.
+pub fn decode_headers(input: &[u8]) -> Result<FieldTable, TableError> {
+    let bytes = check(input)?;
+    Ok(entries(&input[4..bytes], true))
 }
 
 /// Entries of a table that was checked.
-fn entries(mut rest: &[u8]) -> FieldTable {
+fn entries(mut rest: &[u8], last_wins: bool) -> FieldTable {
     let mut table = BTreeMap::new();
     while let Ok((after, (key, value))) = (length_data(octet), value).parse(rest) {
         let key = short_string(&String::from_utf8_lossy(key));
-        table.entry(key).or_insert(value);
+        if last_wins {
+            table.insert(key, value);
+        } else {
+            table.entry(key).or_insert(value);
+        }
         rest = after;
     }
     FieldTable::from(table)
@@ -261,7 +271,7 @@ fn value(input: &[u8]) -> IResult<&[u8], AMQPValue, ()> {
             .map(|v| AMQPValue::FieldArray(values(v)))
             .parse(rest),
         b'F' => length_data(be_u32)
-            .map(|v| AMQPValue::FieldTable(entries(v)))
+            .map(|v| AMQPValue::FieldTable(entries(v, false)))
             .parse(rest),
         b'V' => take(0usize).map(|_| AMQPValue::Void).parse(rest),
         _ => Err(nom::Err::Error(())),

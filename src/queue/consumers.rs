@@ -4,7 +4,8 @@
 //! used up, channel limit reached, outbox full) leaves the rotation until something that could help it happens;
 //! it re-enters at the end, as in RabbitMQ.
 //!
-//! With a single active consumer all others wait, outside the rotation, until it is gone; [`Succession`] tells who is next.
+//! With a single active consumer all others wait, outside the rotation, until it is gone; [`Succession`] tells who is next,
+//! and whether one of a higher priority waits for that at all.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -49,6 +50,10 @@ pub(super) enum Succession {
     Priority,
     /// The oldest (quorum queues of RabbitMQ 3.13).
     Age,
+    /// The one of the highest priority, of equal ones that with the most credit, then the oldest; and one of a higher
+    /// priority than the active one's comes at once: the active one gets nothing more, and stands back when it has settled
+    /// what it has (quorum queues of RabbitMQ 4).
+    HandOver,
 }
 
 /// What a consumer of a queue is doing, in the words of RabbitMQ's listings.
@@ -78,7 +83,7 @@ enum Place {
     InRotation,
     /// Found unable to take.
     Blocked,
-    /// Not the single active consumer.
+    /// Not the single active consumer, or one that is to stand back.
     Waiting,
 }
 
@@ -165,8 +170,41 @@ impl Consumers {
             place: Place::Waiting,
         };
         self.slots.insert(id, slot);
-        if !waits {
+        if waits {
+            self.hand_over();
+        } else {
             self.enter_rotation(id);
+        }
+    }
+
+    /// The active consumer stands back for one of a higher priority, if that is how it goes and there is one.
+    fn hand_over(&mut self) {
+        let Some(active) = self.active else { return };
+        if self.succession != Some(Succession::HandOver) {
+            return;
+        }
+        let Some(next) = self.successor() else { return };
+        let priority = |id| self.slots.get(&id).map(|slot| slot.consumer.priority);
+        let is_higher = priority(next) > priority(active);
+        let Some(slot) = self.slots.get_mut(&active) else {
+            return;
+        };
+        let before = slot.place;
+        if !is_higher {
+            // The one it was to stand back for has gone.
+            if before == Place::Waiting {
+                self.enter_rotation(active);
+            }
+            return;
+        }
+        slot.place = Place::Waiting;
+        let (priority, unacked) = (slot.consumer.priority, slot.consumer.unacked);
+        if before == Place::InRotation {
+            self.leave_rotation(active, priority);
+        }
+        if unacked == 0 {
+            self.active = Some(next);
+            self.enter_rotation(next);
         }
     }
 
@@ -195,6 +233,8 @@ impl Consumers {
             if let Some(next) = self.active {
                 self.enter_rotation(next);
             }
+        } else {
+            self.hand_over();
         }
         true
     }
@@ -203,8 +243,13 @@ impl Consumers {
         let succession = self.succession?;
         let consumers = self.slots.values().map(|slot| &slot.consumer);
         let next = consumers.min_by_key(|consumer| match succession {
-            Succession::Priority => (Reverse(consumer.priority), consumer.id),
-            Succession::Age => (Reverse(0), consumer.id),
+            Succession::Priority => (Reverse(consumer.priority), Reverse(0), consumer.id),
+            Succession::Age => (Reverse(0), Reverse(0), consumer.id),
+            Succession::HandOver => (
+                Reverse(consumer.priority),
+                Reverse(consumer.credit()),
+                consumer.id,
+            ),
         });
         next.map(|consumer| consumer.id)
     }
@@ -270,6 +315,8 @@ impl Consumers {
         slot.consumer.unacked = slot.consumer.unacked.saturating_sub(count);
         if slot.place == Place::Blocked && slot.credit() > 0 {
             self.enter_rotation(id);
+        } else if slot.place == Place::Waiting && self.active == Some(id) {
+            self.hand_over();
         }
     }
 

@@ -17,6 +17,7 @@ impl Queue {
         loop {
             // Before each delivery, for a message with a short TTL may stand behind one with a long TTL.
             self.expire(now, records);
+            let in_turn = self.ready.in_turn() as u64;
             let Some(front) = self.ready.front() else {
                 return;
             };
@@ -24,11 +25,7 @@ impl Queue {
                 return;
             };
             let consumer = turn.consumer;
-            let wanted = if turn.alone {
-                front.run.len() as u64
-            } else {
-                1
-            };
+            let wanted = if turn.alone { in_turn } else { 1 };
             let wanted = wanted.min(turn.credit);
             let room = consumer.outbox.room_bytes();
             if wanted == 0 {

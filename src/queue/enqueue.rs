@@ -44,7 +44,7 @@ impl Queue {
                 let message = run.slice(index..index + 1);
                 self.take_in(first + index as u64, message, now, records);
             }
-        } else if self.options.arguments.max_priority.is_some() {
+        } else if self.ready.has_priorities() {
             // As if they came one by one: what a consumer takes at once is not overtaken by what comes after it.
             let mut at = first;
             for stretch in same_priority(&run) {

@@ -30,6 +30,7 @@ use crate::model::Delivered;
 use crate::model::Outbox;
 use crate::model::Position;
 use crate::model::QueueId;
+use crate::model::Release;
 use crate::model::Run;
 use crate::model::outbox::Parcel;
 use crate::store::Record;
@@ -66,6 +67,8 @@ pub struct QueueOptions {
     pub arguments: QueueArguments,
     /// The delivery limit of a quorum queue whose arguments have none.
     pub delivery_limit_default: Option<u64>,
+    /// Whose rules it follows.
+    pub release: Release,
 }
 
 impl QueueOptions {
@@ -85,6 +88,7 @@ impl QueueOptions {
 
     fn order(&self) -> Order {
         match self.arguments.max_priority {
+            _ if self.is_quorum() && self.release == Release::V4 => Order::Weighted,
             _ if self.is_quorum() => Order::Arrival,
             Some(max) => Order::Priority(max),
             None => Order::Position,
@@ -94,10 +98,10 @@ impl QueueOptions {
     fn succession(&self) -> Option<Succession> {
         self.arguments
             .single_active_consumer
-            .then_some(if self.is_quorum() {
-                Succession::Age
-            } else {
-                Succession::Priority
+            .then_some(match (self.is_quorum(), self.release) {
+                (false, _) => Succession::Priority,
+                (true, Release::V3) => Succession::Age,
+                (true, Release::V4) => Succession::HandOver,
             })
     }
 }

@@ -1,7 +1,7 @@
 //! Ready messages in the order in which they are served, as segments: ranges of runs that share one fate record.
 //!
 //! Mostly that is the order of their positions. A queue with priorities has a line for each priority in use, a quorum
-//! queue one for what came back. Only the foremost message of all is ever looked at, for expiry too, as in RabbitMQ.
+//! queue one for what came back and, in RabbitMQ 4, two for what arrived. Only the foremost message of all is ever looked at, for expiry too, as in RabbitMQ.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -59,6 +59,8 @@ pub(super) enum Order {
     Priority(u8),
     /// By arrival, but for what came back: [`Ready::give_back`] decides.
     Arrival,
+    /// The same, with two levels of priority: two urgent messages, then one other.
+    Weighted,
 }
 
 type Line = VecDeque<Segment>;
@@ -77,11 +79,22 @@ struct Levels {
     spare: Line,
 }
 
+/// The lowest priority that is urgent in a quorum queue.
+const URGENT_MIN: u8 = 5;
+
+/// Of messages that are not urgent, every third is served before those that are.
+const URGENT_TURNS: u8 = 2;
+
 #[derive(Default)]
 struct Returns {
     /// Served first.
     returned: Line,
     arrived: Line,
+    urgent: Line,
+    /// There are two levels of priority.
+    has_levels: bool,
+    /// Goes round from 0 to [`URGENT_TURNS`] with each message served from the two lines.
+    turn: u8,
 }
 
 /// See the module's documentation.
@@ -101,6 +114,10 @@ impl Ready {
                 spare: Line::new(),
             })),
             Order::Arrival => Lines::Arrival(Box::default()),
+            Order::Weighted => Lines::Arrival(Box::new(Returns {
+                has_levels: true,
+                ..Returns::default()
+            })),
         };
         Self {
             lines,
@@ -117,23 +134,43 @@ impl Ready {
         self.body_bytes
     }
 
+    /// Whether the priority of a message decides when it is served.
+    pub(super) fn has_priorities(&self) -> bool {
+        match &self.lines {
+            Lines::Position(_) => false,
+            Lines::Priority(_) => true,
+            Lines::Arrival(returns) => returns.has_levels,
+        }
+    }
+
     pub(super) fn front(&self) -> Option<&Segment> {
         match &self.lines {
             Lines::Position(line) => line.front(),
             Lines::Priority(levels) => levels.lines.values().next()?.front(),
             Lines::Arrival(returns) => {
                 let returned = returns.returned.front();
-                returned.or_else(|| returns.arrived.front())
+                returned.or_else(|| returns.next().0.front())
             }
         }
     }
 
-    /// All segments, foremost first.
+    /// How many messages of the first segment are served before any other.
+    pub(super) fn in_turn(&self) -> usize {
+        let most = match &self.lines {
+            Lines::Arrival(returns) if returns.returned.is_empty() => returns.next().1,
+            Lines::Position(_) | Lines::Priority(_) | Lines::Arrival(_) => usize::MAX,
+        };
+        self.front().map_or(0, |front| front.run.len().min(most))
+    }
+
+    /// All segments; foremost first, but for the turns of two levels.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
         let lines: Vec<&Line> = match &self.lines {
             Lines::Position(line) => vec![line],
             Lines::Priority(levels) => levels.lines.values().collect(),
-            Lines::Arrival(returns) => vec![&returns.returned, &returns.arrived],
+            Lines::Arrival(returns) => {
+                vec![&returns.returned, &returns.urgent, &returns.arrived]
+            }
         };
         lines.into_iter().flatten()
     }
@@ -144,7 +181,7 @@ impl Ready {
         match &mut self.lines {
             Lines::Position(line) => append(line, segment),
             Lines::Priority(levels) => levels.each(segment, append),
-            Lines::Arrival(returns) => append(&mut returns.arrived, segment),
+            Lines::Arrival(returns) => returns.append(segment),
         }
     }
 
@@ -155,7 +192,7 @@ impl Ready {
         match &mut self.lines {
             Lines::Position(line) => insert(line, segment),
             Lines::Priority(levels) => levels.each(segment, insert),
-            Lines::Arrival(returns) if last => append(&mut returns.arrived, segment),
+            Lines::Arrival(returns) if last => returns.append(segment),
             Lines::Arrival(returns) => append(&mut returns.returned, segment),
         }
     }
@@ -165,14 +202,12 @@ impl Ready {
         self.body_bytes += segment.run.body_bytes();
     }
 
-    /// Takes up to `count` messages of the first segment.
+    /// Takes up to `count` messages of the first segment, of those that are [in turn](Ready::in_turn).
     pub(super) fn take_front(&mut self, count: usize) -> Option<Segment> {
         let taken = match &mut self.lines {
             Lines::Position(line) => take(line, count)?,
             Lines::Priority(levels) => levels.take(count)?,
-            Lines::Arrival(returns) if returns.returned.is_empty() => {
-                take(&mut returns.arrived, count)?
-            }
+            Lines::Arrival(returns) if returns.returned.is_empty() => returns.take(count)?,
             Lines::Arrival(returns) => take(&mut returns.returned, count)?,
         };
         self.len -= taken.run.len() as u64;
@@ -188,11 +223,68 @@ impl Ready {
             Lines::Position(line) => vec![std::mem::take(line)],
             Lines::Priority(levels) => std::mem::take(&mut levels.lines).into_values().collect(),
             Lines::Arrival(returns) => {
-                let Returns { returned, arrived } = std::mem::take(returns.as_mut());
-                vec![returned, arrived]
+                let lines = [
+                    &mut returns.returned,
+                    &mut returns.urgent,
+                    &mut returns.arrived,
+                ];
+                lines.map(std::mem::take).into()
             }
         };
         lines.into_iter().flatten()
+    }
+}
+
+impl Returns {
+    /// Behind all others of their level.
+    fn append(&mut self, mut segment: Segment) {
+        if !self.has_levels {
+            return append(&mut self.arrived, segment);
+        }
+        while !segment.run.is_empty() {
+            let urgent = segment
+                .run
+                .iter()
+                .map(|message| message.traits().priority >= URGENT_MIN);
+            let mut urgent = urgent.peekable();
+            let is_urgent = urgent.peek().copied().unwrap_or_default();
+            let count = urgent.take_while(|other| *other == is_urgent).count();
+            let piece = segment.take_front(count);
+            let line = if is_urgent {
+                &mut self.urgent
+            } else {
+                &mut self.arrived
+            };
+            append(line, piece);
+        }
+    }
+
+    /// The line that is served next, and how many of its messages before the other one has its turn.
+    fn next(&self) -> (&Line, usize) {
+        match (self.urgent.front(), self.arrived.front()) {
+            (None, _) => (&self.arrived, usize::MAX),
+            (Some(_), None) => (&self.urgent, usize::MAX),
+            (Some(_), Some(_)) if self.turn < URGENT_TURNS => {
+                (&self.urgent, usize::from(URGENT_TURNS - self.turn))
+            }
+            // Nobody is overtaken by what came before.
+            (Some(urgent), Some(other)) if urgent.first < other.first => (&self.urgent, 1),
+            (Some(_), Some(_)) => (&self.arrived, 1),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Option<Segment> {
+        let (line, most) = self.next();
+        let is_urgent = std::ptr::eq(line, &raw const self.urgent);
+        let line = if is_urgent {
+            &mut self.urgent
+        } else {
+            &mut self.arrived
+        };
+        let taken = take(line, count.min(most))?;
+        let turns = usize::from(URGENT_TURNS) + 1;
+        self.turn = ((usize::from(self.turn) + taken.run.len()) % turns) as u8;
+        Some(taken)
     }
 }
 

@@ -39,6 +39,12 @@ pub enum RoutingError {
     /// Bindings of `x-local-random` lead to queues.
     #[error("Destination not found")]
     NotAQueue,
+    /// And only to classic ones.
+    #[error("Queue type {module} not valid for this exchange type")]
+    QueueType {
+        /// RabbitMQ's module for it.
+        module: &'static str,
+    },
 }
 
 /// Prints a value as RabbitMQ's texts do, which is as an Erlang term.

@@ -6,7 +6,6 @@ use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 
 use crate::model::Arguments;
-use crate::model::arguments::integer;
 use crate::model::arguments::same;
 use crate::model::arguments::text;
 use crate::routing::RoutingError;
@@ -95,7 +94,8 @@ fn mode_named(word: Option<&str>) -> Option<(Quantifier, Scope)> {
     }
 }
 
-/// RabbitMQ compares bare values, so wire types of one kind are equal by value: numbers, strings of octets. A void argument asks for presence alone.
+/// RabbitMQ compares bare values, so wire types of one kind are equal by value: whole numbers, others, strings of octets. A
+/// void argument asks for presence alone.
 fn satisfies(wanted: &AMQPValue, found: &AMQPValue) -> bool {
     if matches!(wanted, AMQPValue::Void) || same(wanted, found) {
         return true;
@@ -103,7 +103,7 @@ fn satisfies(wanted: &AMQPValue, found: &AMQPValue) -> bool {
     if let (Some(wanted), Some(found)) = (octets(wanted), octets(found)) {
         return wanted == found;
     }
-    matches!((number(wanted), number(found)), (Some(wanted), Some(found)) if wanted == found)
+    matches!((fraction(wanted), fraction(found)), (Some(wanted), Some(found)) if wanted == found)
 }
 
 fn octets(value: &AMQPValue) -> Option<&[u8]> {
@@ -118,16 +118,14 @@ fn octets(value: &AMQPValue) -> Option<&[u8]> {
     }
 }
 
-/// For comparing numbers of two kinds; whole ones were compared exactly before.
-fn number(value: &AMQPValue) -> Option<f64> {
+/// No whole number, even where its value is one.
+fn fraction(value: &AMQPValue) -> Option<f64> {
     if let AMQPValue::Double(value) = value {
         Some(*value)
     } else if let AMQPValue::Float(value) = value {
         Some(f64::from(*value))
-    } else if let AMQPValue::Timestamp(value) = value {
-        Some(*value as f64)
     } else {
-        integer(value).map(|value| value as f64)
+        None
     }
 }
 
@@ -231,17 +229,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_equal_across_their_types() {
+    fn whole_numbers_are_equal_across_their_types_and_fractions_too() {
         let one = |value| ("a", value);
         check(
             &[one(AMQPValue::LongInt(1))],
             &[
-                &[one(AMQPValue::Double(1.0))],
-                &[one(AMQPValue::Timestamp(1))],
                 &[one(AMQPValue::LongLongInt(1))],
+                &[one(AMQPValue::ShortShortUInt(1))],
             ],
             &[
-                &[one(AMQPValue::Double(1.5))],
+                &[one(AMQPValue::Double(1.0))],
+                &[one(AMQPValue::Timestamp(1))],
                 &[one(AMQPValue::Boolean(true))],
                 &[one(string("1"))],
             ],

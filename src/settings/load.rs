@@ -54,7 +54,9 @@ impl Settings {
             .and_then(Profile::from_name)
             .unwrap_or_default();
         for (key, value) in profile.defaults() {
-            accepted.entry(key).or_insert(value);
+            if !has(&accepted, key) {
+                insert(&mut accepted, key, value);
+            }
         }
         let mut settings: Settings = serde_json::from_value(accepted.into())
             .expect("every key and value was accepted by its rule");
@@ -93,7 +95,17 @@ fn leaves(value: &Value) -> Vec<(String, &Value)> {
     leaves
 }
 
-/// Puts `value` under a dotted key, one level deep at most.
+/// Whether there is a value under a dotted key.
+fn has(within: &serde_json::Map<String, serde_json::Value>, key: &str) -> bool {
+    match key.split_once('.') {
+        None => within.contains_key(key),
+        Some((section, rest)) => within
+            .get(section)
+            .is_some_and(|section| section.get(rest).is_some()),
+    }
+}
+
+/// Puts `value` under a dotted key, one level deep at most: further dots belong to the name.
 fn insert(
     into: &mut serde_json::Map<String, serde_json::Value>,
     key: &str,

@@ -5,6 +5,7 @@
 //! plain; what they do is decided by the floors that get them. `conf/leveret.toml` tells every key, and a test keeps
 //! it equal to [`Settings::default`].
 
+mod deprecated;
 mod error;
 mod load;
 mod profile;
@@ -22,12 +23,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use deprecated::DeprecatedFeatures;
 pub use error::SettingsError;
 pub use profile::CompatibilitySettings;
 pub use profile::Profile;
 pub use secret::Secret;
 pub use sources::Override;
 pub use sources::Sources;
+
+/// As `anonymous_login_user`: nobody.
+pub const NO_ANONYMOUS_LOGIN: &str = "none";
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +88,10 @@ pub struct Settings {
     pub cluster_name: String,
     /// SASL mechanisms offered, in this order.
     pub auth_mechanisms: Vec<String>,
+    /// Who a client is that logs in with ANONYMOUS; [`NO_ANONYMOUS_LOGIN`] for nobody.
+    pub anonymous_login_user: String,
+    /// That user's password.
+    pub anonymous_login_pass: Secret,
     /// Threads that drive connections; 0: see [`Settings::loop_count`].
     pub loops: usize,
     /// How long a shutdown waits for connections to end in order.
@@ -92,6 +101,8 @@ pub struct Settings {
     pub outbox_bytes_max: usize,
     /// Which release of RabbitMQ it takes the place of.
     pub compatibility: CompatibilitySettings,
+    /// What of what RabbitMQ is about to drop may be used.
+    pub deprecated_features: DeprecatedFeatures,
     /// What is logged and how.
     pub log: LogSettings,
     /// Bounds of the store's memory.
@@ -159,10 +170,13 @@ impl Default for Settings {
             version: "3.13.7".to_owned(),
             cluster_name: String::new(),
             auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
+            anonymous_login_user: "guest".to_owned(),
+            anonymous_login_pass: Secret::new("guest"),
             loops: 0,
             shutdown_timeout: Duration::from_secs(10),
             outbox_bytes_max: 1024 * 1024,
             compatibility: CompatibilitySettings::default(),
+            deprecated_features: DeprecatedFeatures::default(),
             log: LogSettings::default(),
             store: StoreSettings::default(),
         }

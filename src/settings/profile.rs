@@ -8,6 +8,7 @@ use config::ValueKind;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::Release;
 use crate::settings::rules::rule;
 
 /// A release series of RabbitMQ.
@@ -27,6 +28,14 @@ pub(super) const DEPENDENT: &[(&str, [&str; 2])] = &[
     ("version", ["3.13.7", "4.0.5"]),
     ("max_message_size", ["134217728", "16777216"]),
     ("quorum_delivery_limit", ["0", "20"]),
+    (
+        "auth_mechanisms",
+        ["PLAIN,AMQPLAIN", "PLAIN,AMQPLAIN,ANONYMOUS"],
+    ),
+    (
+        "deprecated_features.permit.classic_queue_mirroring",
+        ["true", "false"],
+    ),
     // 4.0 still has the smaller one; later ones have grown for long tokens, and it harms nobody before.
     ("initial_frame_max", ["4096", "8192"]),
 ];
@@ -49,6 +58,14 @@ impl Profile {
             "3.13" => Some(Self::V3),
             "4" => Some(Self::V4),
             _ => None,
+        }
+    }
+
+    /// The rules that come with it.
+    pub fn release(self) -> Release {
+        match self {
+            Self::V3 => Release::V3,
+            Self::V4 => Release::V4,
         }
     }
 
@@ -108,12 +125,23 @@ mod tests {
         assert_eq!(settings.quorum_delivery_limit, 20);
         assert_eq!(settings.initial_frame_max, 8192);
         assert_eq!(settings.product, "RabbitMQ");
+        assert_eq!(
+            settings.auth_mechanisms.last().map(String::as_str),
+            Some("ANONYMOUS")
+        );
+        assert!(!settings.deprecated_features.classic_queue_mirroring);
+        assert!(
+            settings.deprecated_features.global_qos,
+            "its neighbour is not touched"
+        );
 
         let settings = load(&[
             ("compatibility.profile", "4"),
             ("version", "4.2.0"),
             ("quorum_delivery_limit", "0"),
+            ("deprecated_features.permit.classic_queue_mirroring", "true"),
         ]);
+        assert!(settings.deprecated_features.classic_queue_mirroring);
         assert_eq!(
             (&*settings.version, settings.quorum_delivery_limit),
             ("4.2.0", 0)

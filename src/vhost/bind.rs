@@ -11,6 +11,7 @@ use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::protocol::copies::all_keys;
+use crate::queue::QueueType;
 use crate::routing::Kind;
 use crate::routing::RoutingError;
 use crate::store::Record;
@@ -96,8 +97,13 @@ impl Vhost {
             .destination(&binding.target)
             .ok_or_else(|| self.missing(&binding.target))?;
         let local = source.behaviour.rule == Kind::LocalRandom && binding.routing_key.is_empty();
-        if local && let Destination::Exchange(_) = destination {
-            return Err(refused(&RoutingError::NotAQueue));
+        match &destination {
+            Destination::Exchange(_) if local => return Err(refused(&RoutingError::NotAQueue)),
+            Destination::Queue(queue) if local && queue.queue_type != QueueType::Classic => {
+                let module = queue.queue_type.module();
+                return Err(refused(&RoutingError::QueueType { module }));
+            }
+            Destination::Exchange(_) | Destination::Queue(_) => {}
         }
         let mut router = source.router.write();
         // Before whose queue it is, as in RabbitMQ.

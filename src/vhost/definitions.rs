@@ -13,6 +13,7 @@ use serde_json::Number;
 
 use crate::model::Arguments;
 use crate::model::ExchangeName;
+use crate::model::Permitted;
 use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::RoutingKey;
@@ -266,7 +267,9 @@ pub(super) fn read_policy(
         priority: Some(record.priority.into()),
         apply_to: Some(record.apply_to.into()),
     };
-    let policy = part(definition.kind, "policy", Policy::judge(kind, spec))?;
+    // What was taken once stays: the settings may have changed since.
+    let judged = Policy::judge(kind, spec, Permitted::default());
+    let policy = part(definition.kind, "policy", judged)?;
     Ok((record.vhost, kind, policy))
 }
 

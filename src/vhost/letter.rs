@@ -81,7 +81,7 @@ impl<'a> Letter<'a> {
         headers.as_ref()
     }
 
-    /// The first header of that name.
+    /// The last header of that name.
     pub fn header_value(&self, name: &str) -> Option<&AMQPValue> {
         self.headers()?.inner().get(name)
     }

@@ -37,8 +37,10 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::model::ExchangeName;
+use crate::model::Permitted;
 use crate::model::QueueId;
 use crate::model::QueueName;
+use crate::model::Release;
 use crate::model::VhostName;
 use crate::store::Store;
 pub use bind::Binding;
@@ -86,6 +88,10 @@ pub struct Shared {
     pub timers: Timers,
     /// What queues do whose arguments do not say.
     pub queue_defaults: QueueDefaults,
+    /// Whose rules hold.
+    pub release: Release,
+    /// What of what RabbitMQ is about to drop may be used.
+    pub permitted: Permitted,
     /// What changes, for who wants to hear of it.
     pub events: Events,
     /// All queues of the node by id.
@@ -94,16 +100,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// State for a node whose store holds ids below `next_id`.
+    /// State for a node whose store holds ids below `next_id`, with what holds without settings.
     pub fn new(store: Arc<Store>, next_id: u64) -> Self {
-        Self::with_defaults(store, next_id, QueueDefaults::default())
-    }
-
-    /// As [`Shared::new`], with defaults for queues.
-    pub fn with_defaults(store: Arc<Store>, next_id: u64, queue_defaults: QueueDefaults) -> Self {
         Self {
             store,
-            queue_defaults,
+            queue_defaults: QueueDefaults::default(),
+            release: Release::default(),
+            permitted: Permitted::default(),
             timers: Timers::default(),
             events: Events::default(),
             queues: DashMap::default(),

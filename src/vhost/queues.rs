@@ -11,6 +11,9 @@ use crate::model::Lsn;
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::QueueName;
+use crate::model::Release;
+use crate::model::ReplyCode;
+use crate::model::release;
 use crate::queue::Ended;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
@@ -60,6 +63,7 @@ impl Vhost {
             return Ok((existing, Lsn::NONE));
         }
         let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
+        self.check_permitted(&spec, arguments.queue_type)?;
         arguments.queue_type.check_properties(
             spec.auto_delete,
             spec.owner.is_some(),
@@ -84,28 +88,47 @@ impl Vhost {
         Ok((handle, lsn))
     }
 
+    /// Refuses what the settings forbid of what RabbitMQ is about to drop.
+    fn check_permitted(&self, spec: &QueueSpec, queue_type: QueueType) -> Result<(), AmqpError> {
+        let permitted = self.shared.permitted;
+        let is_shared = !spec.durable && spec.owner.is_none();
+        let has_locator = queue_type == QueueType::Classic
+            && spec.arguments.value("x-queue-master-locator").is_some();
+        let feature = if is_shared && !permitted.transient_nonexcl_queues {
+            "transient_nonexcl_queues"
+        } else if has_locator && !permitted.queue_master_locator {
+            "queue_master_locator"
+        } else {
+            return Ok(());
+        };
+        Err(AmqpError::new(
+            ReplyCode::InternalError,
+            release::denied(feature),
+        ))
+    }
+
     /// Where the virtual host has a default type, a declaration without one means the type of what exists, else the
     /// default where that type can be what was asked for.
     fn complete_queue_type(&self, spec: &mut QueueSpec) {
         const KEY: &str = "x-queue-type";
-        let Some(queue_type) = self.metadata().default_queue_type else {
+        let default = self.metadata().default_queue_type;
+        // RabbitMQ 4 writes the type down in any case.
+        if default.is_none() && self.shared.release == Release::V3 {
             return;
-        };
+        }
         if spec.arguments.value(KEY).is_some() {
             return;
         }
-        if let Some(existing) = self.queue(&spec.name) {
+        if default.is_some()
+            && let Some(existing) = self.queue(&spec.name)
+        {
             if let Some(declared) = existing.arguments.value(KEY) {
                 spec.arguments.set(KEY, declared.clone());
             }
             return;
         }
         let possible = spec.durable && !spec.auto_delete && spec.owner.is_none();
-        let queue_type = if possible {
-            queue_type
-        } else {
-            QueueType::Classic
-        };
+        let queue_type = default.filter(|_| possible).unwrap_or_default();
         let name = AMQPValue::LongString(queue_type.name().into());
         spec.arguments.set(KEY, name);
     }
@@ -127,6 +150,7 @@ impl Vhost {
             auto_delete: spec.auto_delete,
             arguments,
             delivery_limit_default: self.shared.queue_defaults.delivery_limit,
+            release: self.shared.release,
         };
         let state = Queue::new(id, options, next, now);
         Arc::new(QueueHandle::new(

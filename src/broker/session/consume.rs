@@ -14,6 +14,7 @@ use crate::model::ChannelId;
 use crate::model::ConsumerId;
 use crate::model::Delivered;
 use crate::model::QueueName;
+use crate::model::Release;
 use crate::model::arguments;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::queue::Consumer;
@@ -33,7 +34,12 @@ impl Session {
         let vhost = self.vhost()?;
         let queue = vhost.queue_for(&consume.queue, self.id)?;
         let resource = vhost.queue_resource(&consume.queue);
-        check_arguments(&consume, queue.queue_type, &resource)?;
+        check_arguments(
+            &consume,
+            queue.queue_type,
+            self.broker.shared.release,
+            &resource,
+        )?;
         let priority = priority(&consume);
         let Some(state) = self.channels.get_mut(&channel) else {
             return Err(AmqpError::new(
@@ -186,23 +192,30 @@ impl Session {
     }
 }
 
+const FAILOVER: &str = "x-cancel-on-ha-failover";
+
 /// The arguments of consumers, in the order in which RabbitMQ judges them, and whether classic and quorum queues have them.
 const ARGUMENTS: &[(&str, bool, bool)] = &[
     ("x-priority", true, true),
-    ("x-cancel-on-ha-failover", true, false),
+    (FAILOVER, true, false),
     ("x-stream-offset", false, false),
 ];
 
 fn check_arguments(
     consume: &Consume,
     queue_type: QueueType,
+    release: Release,
     resource: &str,
 ) -> Result<(), AmqpError> {
+    // In 4 it is a key like any other, which nobody looks at.
+    let arguments = ARGUMENTS
+        .iter()
+        .filter(|(key, ..)| release == Release::V3 || *key != FAILOVER);
     let known = |(_, classic, quorum): &(&str, bool, bool)| match queue_type {
         QueueType::Classic => *classic,
         QueueType::Quorum => *quorum,
     };
-    for (key, ..) in ARGUMENTS.iter().filter(|row| known(row)) {
+    for (key, ..) in arguments.clone().filter(|row| known(row)) {
         let Some(value) = consume.arguments.value(key) else {
             continue;
         };
@@ -221,7 +234,7 @@ fn check_arguments(
         let (key, ..) = row;
         !known(row) && consume.arguments.value(key).is_some()
     };
-    match ARGUMENTS.iter().find(foreign) {
+    match arguments.clone().find(foreign) {
         None => Ok(()),
         Some((key, ..)) => Err(AmqpError::precondition_failed(format!(
             "invalid arg '{key}' for {resource} of queue type {}",

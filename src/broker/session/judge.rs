@@ -10,6 +10,7 @@ use crate::broker::Session;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::MessageRef;
+use crate::model::Release;
 use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::names::DIRECT_REPLY_TO;
@@ -84,7 +85,7 @@ impl Session {
         judged
     }
 
-    /// Checks in the order of RabbitMQ 3.13 (4.x checks `user-id` last).
+    /// Checks in RabbitMQ's order: 3.13 checks `user-id` before the others, 4 after them.
     fn verdict(&self, channel: ChannelId, message: MessageRef<'_>) -> Result<Verdict, AmqpError> {
         let (traits, fields) = (message.traits(), Fields(message.header()));
         let mut verdict = Verdict::default();
@@ -97,8 +98,10 @@ impl Session {
             };
             header = Some(properties::with_reply_to(message.header(), &replies.name));
         }
-        if let Some(claimed) = fields.user_id() {
-            self.check_user_id(&claimed)?;
+        let is_user_id_first = self.broker.shared.release == Release::V3;
+        let user_id = fields.user_id();
+        if let Some(claimed) = user_id.as_deref().filter(|_| is_user_id_first) {
+            self.check_user_id(claimed)?;
         }
         if let Some(expiration) = fields.expiration() {
             check_expiration(&expiration)?;
@@ -108,6 +111,9 @@ impl Session {
                 AmqpError::precondition_failed(format!("invalid message: {error}"))
             })?;
             verdict.copies = (!keys.is_empty()).then(|| keys.into());
+        }
+        if let Some(claimed) = user_id.as_deref().filter(|_| !is_user_id_first) {
+            self.check_user_id(claimed)?;
         }
         verdict.header = header.map(Arc::from);
         Ok(verdict)

@@ -103,7 +103,8 @@ impl Session {
             .iter()
             .filter_map(|name| Mechanism::from_name(name))
             .collect();
-        Mechanism::chosen(mechanism, &offered)?.credentials(response)
+        Mechanism::chosen(mechanism, &offered)?
+            .credentials(response, &self.broker.options.anonymous)
     }
 
     pub(super) fn open_vhost(&mut self, name: &VhostName) -> Result<(), AmqpError> {

@@ -13,6 +13,7 @@ mod firehose;
 mod permissions;
 mod publish;
 mod queue_types;
+mod releases;
 mod replies;
 mod routes;
 mod start;
@@ -31,6 +32,7 @@ use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 use tempfile::TempDir;
 
+use crate::auth::Credentials;
 use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::broker::Broker;
@@ -54,7 +56,9 @@ use crate::model::ConsumerId;
 use crate::model::ConsumerTag;
 use crate::model::Delivered;
 use crate::model::ExchangeName;
+use crate::model::Permitted;
 use crate::model::QueueName;
+use crate::model::Release;
 use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::model::RunBuilder;
@@ -94,6 +98,7 @@ fn options(dir: &Path) -> BrokerOptions {
         version: "3.13.7".to_owned(),
         cluster_name: "test".to_owned(),
         auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
+        anonymous: Credentials::new("guest", "guest"),
         default_user: "guest".to_owned(),
         default_pass: "guest".to_owned(),
         default_vhost: "/".to_owned(),
@@ -102,6 +107,8 @@ fn options(dir: &Path) -> BrokerOptions {
         log_exchange: true,
         outbox_bytes_max: 1 << 20,
         queue_defaults: QueueDefaults::default(),
+        release: Release::default(),
+        permitted: Permitted::default(),
     }
 }
 

@@ -54,7 +54,7 @@ const ROWS: &[Row] = &[
     row("x-initial-cluster-size", values::any, STREAM),
     row("x-delivery-limit", values::any, BOTH),
     row("x-queue-leader-locator", values::leader_locator, BOTH),
-    row("x-queue-master-locator", values::text, CLASSIC),
+    row("x-queue-master-locator", values::any, CLASSIC),
 ];
 
 /// The order in which a redeclaration is compared. An argument that is not here may differ.

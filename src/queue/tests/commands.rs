@@ -8,6 +8,7 @@ use super::model::ModelConsumer;
 use super::property::CHANNELS;
 use super::property::ROOMS;
 use crate::model::ExchangeName;
+use crate::model::Release;
 use crate::queue::DeadLetter;
 use crate::queue::Limits;
 use crate::queue::Overflow;
@@ -186,6 +187,7 @@ pub(super) fn options() -> impl Strategy<Value = QueueOptions> {
             auto_delete,
             arguments,
             delivery_limit_default: None,
+            release: Release::V3,
         }
     })
 }

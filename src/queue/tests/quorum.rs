@@ -1,6 +1,7 @@
 //! Quorum queues on one node (specification §6.8): they store everything, count deliveries and serve what came back first.
 
 use super::*;
+use crate::model::Release;
 use crate::queue::QueueType;
 use crate::queue::Reason;
 
@@ -160,6 +161,102 @@ fn the_profile_decides_where_the_arguments_do_not() {
         queue.requeue(vec![range], START, &mut Vec::new());
         assert_eq!(take(&mut queue).is_some(), survives, "{limit:?}");
     }
+}
+
+fn of_release(release: Release) -> Queue {
+    queue_with(QueueOptions {
+        durable: true,
+        arguments: QueueArguments {
+            queue_type: QueueType::Quorum,
+            ..QueueArguments::default()
+        },
+        release,
+        ..QueueOptions::default()
+    })
+}
+
+fn publish_prioritised(queue: &mut Queue, samples: &[(&str, u8)]) {
+    let samples = samples
+        .iter()
+        .map(|(body, priority)| Sample::text(body).of_priority(*priority));
+    let run = run_of(&samples.collect::<Vec<_>>());
+    queue.enqueue(run, START, &mut Vec::new());
+}
+
+const LEVELS: [(&str, u8); 9] = [
+    ("a", 0),
+    ("b", 4),
+    ("c", 1),
+    ("d", 3),
+    ("U", 5),
+    ("V", 9),
+    ("W", 255),
+    ("X", 5),
+    ("Y", 6),
+];
+
+#[test]
+fn in_4_two_urgent_messages_go_before_each_other_one() {
+    for (release, expected) in [(Release::V3, "abcdUVWXY"), (Release::V4, "UVaWXbYcd")] {
+        let mut queue = of_release(release);
+        publish_prioritised(&mut queue, &LEVELS);
+        let bodies: String = drain(&mut queue)
+            .into_iter()
+            .map(|(body, ..)| body)
+            .collect();
+        assert_eq!(bodies, expected);
+    }
+}
+
+/// However many are wanted at once, and whoever holds them back.
+#[test]
+fn in_4_consumers_get_the_same_turns_and_their_credit_is_exact() {
+    let mut queue = of_release(Release::V4);
+    publish_prioritised(&mut queue, &LEVELS);
+    let receiver = Receiver::new();
+    let consumer = Consumer {
+        prefetch: 4,
+        ..receiver.consumer(1)
+    };
+    assert_eq!(queue.consume(consumer, START, &mut Vec::new()), Ok(()));
+    let deliveries = receiver.deliveries();
+    assert_eq!(
+        bodies(&deliveries),
+        wanted(&[(1, "U"), (1, "V"), (1, "a"), (1, "W")])
+    );
+    let ranges: Vec<_> = deliveries
+        .into_iter()
+        .map(|delivery| delivery.range)
+        .collect();
+    queue.settle(&ranges, START, &mut Vec::new());
+    assert_eq!(
+        receiver.bodies(),
+        wanted(&[(1, "X"), (1, "b"), (1, "Y"), (1, "c")])
+    );
+}
+
+#[test]
+fn in_4_an_urgent_message_waits_for_no_turn_of_what_came_after_it() {
+    let mut queue = of_release(Release::V4);
+    publish_prioritised(&mut queue, &[("U", 5), ("V", 5), ("W", 5), ("a", 0)]);
+    let bodies: String = drain(&mut queue)
+        .into_iter()
+        .map(|(body, ..)| body)
+        .collect();
+    assert_eq!(bodies, "UVWa");
+}
+
+#[test]
+fn in_4_what_came_back_goes_before_all_levels() {
+    let mut queue = of_release(Release::V4);
+    publish_prioritised(&mut queue, &[("a", 0), ("U", 5), ("b", 0)]);
+    let [urgent, other] = [0; 2].map(|_| take(&mut queue).expect("a message"));
+    queue.take_back(vec![other, urgent], START, &mut Vec::new());
+    let bodies: String = drain(&mut queue)
+        .into_iter()
+        .map(|(body, ..)| body)
+        .collect();
+    assert_eq!(bodies, "aUb");
 }
 
 #[test]

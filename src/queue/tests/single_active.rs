@@ -1,6 +1,7 @@
 //! Single active consumer (specification §6.11): who is served, who waits, who is next.
 
 use super::*;
+use crate::model::Release;
 use crate::queue::Activity;
 use crate::queue::InExclusiveUse;
 use crate::queue::QueueType;
@@ -13,6 +14,20 @@ fn single_active(queue_type: QueueType) -> Queue {
             single_active_consumer: true,
             ..QueueArguments::default()
         },
+        ..QueueOptions::default()
+    })
+}
+
+/// As RabbitMQ 4 has them.
+fn hand_over() -> Queue {
+    queue_with(QueueOptions {
+        durable: true,
+        arguments: QueueArguments {
+            queue_type: QueueType::Quorum,
+            single_active_consumer: true,
+            ..QueueArguments::default()
+        },
+        release: Release::V4,
         ..QueueOptions::default()
     })
 }
@@ -54,6 +69,56 @@ fn check_succession(queue_type: QueueType, expected: [u64; 3]) {
 fn classic_queues_hand_over_by_priority_and_quorum_queues_by_age() {
     check_succession(QueueType::Classic, [1, 3, 4]);
     check_succession(QueueType::Quorum, [1, 2, 3]);
+}
+
+#[test]
+fn in_4_a_higher_priority_takes_over_at_once_from_who_holds_nothing() {
+    let mut queue = hand_over();
+    let receiver = Receiver::new();
+    for (id, priority) in [(1, 0), (2, 1), (3, 1), (4, 5)] {
+        add(&mut queue, &receiver, id, priority, 10);
+    }
+    publish(&mut queue, &["a"]);
+    assert_eq!(receiver.bodies(), wanted(&[(4, "a")]));
+    for (gone, next) in [(4, 2), (2, 3), (3, 1)] {
+        queue.cancel(ConsumerId(gone), START, &mut Vec::new());
+        publish(&mut queue, &["b"]);
+        assert_eq!(receiver.bodies(), wanted(&[(next, "b")]));
+    }
+}
+
+#[test]
+fn in_4_who_holds_messages_settles_them_before_it_stands_back() {
+    let mut queue = hand_over();
+    let receiver = Receiver::new();
+    add(&mut queue, &receiver, 1, 0, 10);
+    publish(&mut queue, &["a", "b"]);
+    let held = receiver.deliveries();
+    add(&mut queue, &receiver, 2, 1, 10);
+    publish(&mut queue, &["c"]);
+    assert_eq!(receiver.bodies(), wanted(&[]));
+    assert_eq!(queue.activity(ConsumerId(1)), Activity::SingleActive);
+    let ranges: Vec<_> = held.into_iter().map(|delivery| delivery.range).collect();
+    queue.settle(&ranges[..1], START, &mut Vec::new());
+    if ranges.len() > 1 {
+        assert_eq!(receiver.bodies(), wanted(&[]));
+        queue.settle(&ranges[1..], START, &mut Vec::new());
+    }
+    assert_eq!(receiver.bodies(), wanted(&[(2, "c")]));
+    assert_eq!(queue.activity(ConsumerId(1)), Activity::Waiting);
+}
+
+#[test]
+fn in_4_who_was_to_stand_back_goes_on_when_the_higher_one_has_gone() {
+    let mut queue = hand_over();
+    let receiver = Receiver::new();
+    add(&mut queue, &receiver, 1, 0, 10);
+    publish(&mut queue, &["a"]);
+    receiver.deliveries();
+    add(&mut queue, &receiver, 2, 1, 10);
+    queue.cancel(ConsumerId(2), START, &mut Vec::new());
+    publish(&mut queue, &["b"]);
+    assert_eq!(receiver.bodies(), wanted(&[(1, "b")]));
 }
 
 #[test]

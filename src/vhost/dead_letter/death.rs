@@ -5,6 +5,7 @@
 //! when it adds some. It knows no exchange and no queue but by name.
 
 use crate::model::MessageRef;
+use crate::model::Release;
 use crate::protocol::properties;
 use crate::protocol::properties::Fields;
 use crate::protocol::raw_table;
@@ -26,15 +27,19 @@ const LAST: [&str; 3] = [
 ];
 
 /// Flags and property list of `message` after it has died in `queue` at `now` (milliseconds since the Unix epoch).
+///
+/// RabbitMQ 3.13 continues a history that a client has sent, RabbitMQ 4 only what queues have written.
 pub(super) fn properties_of_dead(
     message: MessageRef<'_>,
     queue: &str,
     reason: Reason,
     now: u64,
+    release: Release,
 ) -> Vec<u8> {
     let fields = Fields(message.header());
     let before = fields.headers_bytes().unwrap_or_default();
-    let history = history(before);
+    let is_true = release == Release::V3 || message.traits().has_died();
+    let history = history(before).filter(|_| is_true);
     let reason = reason.name().as_bytes();
     let same = |death: &&[u8]| {
         let text = |key| raw_table::entry(death, key).and_then(RawValue::text);
@@ -185,7 +190,7 @@ mod tests {
     }
 
     fn die(run: &Run, queue: &str, reason: Reason) -> Vec<u8> {
-        let header = properties_of_dead(run.first(), queue, reason, NOW);
+        let header = properties_of_dead(run.first(), queue, reason, NOW, Release::V3);
         properties::scan(&header).expect("well-formed properties");
         header
     }
@@ -342,6 +347,25 @@ mod tests {
             let run = message("", "q", &properties::encode(&sent));
             assert_eq!(deaths(&die(&run, "q", Reason::Rejected)), [expected]);
         }
+    }
+
+    #[test]
+    fn in_4_only_deaths_that_queues_have_told_count() {
+        let forged = die(&message("x", "q", &[0, 0]), "q", Reason::Rejected);
+        let sent = message("", "q", &forged);
+        let header = properties_of_dead(sent.first(), "q", Reason::Expired, NOW, Release::V4);
+        assert_eq!(deaths(&header), ["q expired 1"]);
+        let decoded = properties::decode(&header).expect("well-formed properties");
+        let headers = decoded.headers().as_ref().expect("has headers").inner();
+        let text = |key: &str| headers.get(key).and_then(crate::model::arguments::text);
+        assert_eq!(text("x-first-death-reason"), Some("expired"));
+
+        let mut builder = RunBuilder::default();
+        let told = sent.first().traits().with_death();
+        builder.push(sent.first().route(), &forged, b"body", told);
+        let sent = builder.finish();
+        let header = properties_of_dead(sent.first(), "q", Reason::Expired, NOW, Release::V4);
+        assert_eq!(deaths(&header), ["q expired 1", "q rejected 1"]);
     }
 
     #[test]

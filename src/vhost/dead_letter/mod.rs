@@ -190,7 +190,7 @@ fn header_of_dead(
     dead: &Dead,
     has_copies: bool,
 ) -> Vec<u8> {
-    let header = properties_of_dead(message, &queue.name, dead.reason, dead.at);
+    let header = properties_of_dead(message, &queue.name, dead.reason, dead.at, queue.shared.release);
     if message.traits().has_bcc() && !has_copies {
         copies::without_bcc(&header)
     } else {
@@ -210,6 +210,7 @@ fn traits_of_dead(message: MessageRef<'_>, has_copies: bool) -> Traits {
     )
     .with_copies(has_copies)
     .with_bcc(traits.has_bcc() && has_copies)
+    .with_death()
 }
 
 /// Copies of dead messages on their way; neighbours with the same destinations travel as one run.

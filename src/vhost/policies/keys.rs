@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::model::Permitted;
 use crate::vhost::policies::Definition;
 use crate::vhost::policies::PolicyKind;
 use crate::vhost::policies::term::pairs;
@@ -184,8 +185,19 @@ fn takes(kind: PolicyKind, key: &Key) -> bool {
 }
 
 /// Why a definition cannot be taken, in RabbitMQ's words; the first thing that is wrong.
-pub(super) fn judge(kind: PolicyKind, definition: &Definition) -> Result<(), String> {
-    let known = |name: &str| find(name).filter(|key| takes(kind, key));
+pub(super) fn judge(
+    kind: PolicyKind,
+    definition: &Definition,
+    permitted: Permitted,
+) -> Result<(), String> {
+    let is_dropped = |name: &str| {
+        !permitted.classic_queue_mirroring && MIRRORING.iter().any(|key| key.name == name)
+    };
+    let known = |name: &str| find(name).filter(|key| takes(kind, key) && !is_dropped(name));
+    if definition.contains_key("queue-master-locator") && !permitted.queue_master_locator {
+        let text = "use of deprecated queue-master-locator argument is not permitted";
+        return Err(text.to_owned());
+    }
     for key in KEYS {
         if let (Some(value), Some(key)) = (definition.get(key.name), known(key.name)) {
             (key.check)(value)?;
@@ -392,7 +404,7 @@ mod tests {
 
     #[track_caller]
     fn refused(kind: PolicyKind, value: Value) -> String {
-        judge(kind, &definition(value)).expect_err("refused")
+        judge(kind, &definition(value), Permitted::default()).expect_err("refused")
     }
 
     #[track_caller]
@@ -466,6 +478,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_permitted_is_refused() {
+        let judged = |value: Value, permitted| {
+            judge(PolicyKind::Ordinary, &definition(value), permitted).expect_err("refused")
+        };
+        let permitted = Permitted {
+            classic_queue_mirroring: false,
+            queue_master_locator: false,
+            ..Permitted::default()
+        };
+        assert_eq!(
+            judged(json!({"ha-mode": "all", "max-length": 1}), permitted),
+            "[{<<\"ha-mode\">>,<<\"all\">>}] are not recognised policy settings"
+        );
+        assert_eq!(
+            judged(json!({"queue-master-locator": "min-masters"}), permitted),
+            "use of deprecated queue-master-locator argument is not permitted"
+        );
+    }
+
+    #[test]
     fn mirroring_is_judged_as_a_whole() {
         check(
             json!({"ha-mode": "foo"}),
@@ -509,10 +541,21 @@ mod tests {
         );
         let right = json!({"ha-mode": "exactly", "ha-params": 2, "ha-sync-mode": "automatic"});
         assert_eq!(
-            judge(PolicyKind::Ordinary, &definition(right.clone())),
+            judge(
+                PolicyKind::Ordinary,
+                &definition(right.clone()),
+                Permitted::default()
+            ),
             Ok(())
         );
-        assert_eq!(judge(PolicyKind::Operator, &definition(right)), Ok(()));
+        assert_eq!(
+            judge(
+                PolicyKind::Operator,
+                &definition(right),
+                Permitted::default()
+            ),
+            Ok(())
+        );
     }
 
     #[test]
@@ -526,13 +569,27 @@ mod tests {
             "max-length": 0, "max-length-bytes": 0, "message-ttl": 0, "overflow": "drop-head",
             "queue-version": 2, "target-group-size": 3,
         });
-        assert_eq!(judge(PolicyKind::Operator, &definition(right)), Ok(()));
+        assert_eq!(
+            judge(
+                PolicyKind::Operator,
+                &definition(right),
+                Permitted::default()
+            ),
+            Ok(())
+        );
     }
 
     #[test]
     fn numbers_beyond_all_bounds_are_large_numbers() {
         let large = json!({"message-ttl": u64::MAX, "max-length": i64::MAX});
-        assert_eq!(judge(PolicyKind::Ordinary, &definition(large)), Ok(()));
+        assert_eq!(
+            judge(
+                PolicyKind::Ordinary,
+                &definition(large),
+                Permitted::default()
+            ),
+            Ok(())
+        );
     }
 
     #[track_caller]

@@ -156,6 +156,7 @@ fn argument(value: &Value) -> Option<AMQPValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Permitted;
     use crate::queue::QueueType;
     use serde_json::json;
 
@@ -169,7 +170,7 @@ mod tests {
             priority: Some(priority),
             apply_to: None,
         };
-        Policy::judge(kind, spec).expect("a policy")
+        Policy::judge(kind, spec, Permitted::default()).expect("a policy")
     }
 
     fn put(policies: &mut Policies, name: &str, priority: Value) {

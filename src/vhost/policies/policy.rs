@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::model::InvalidPattern;
 use crate::model::Pattern;
+use crate::model::Permitted;
 use crate::queue::QueueType;
 use crate::vhost::policies::keys;
 use crate::vhost::policies::term::term;
@@ -172,7 +173,11 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn judge(kind: PolicyKind, spec: PolicySpec) -> Result<Self, InvalidPolicy> {
+    pub fn judge(
+        kind: PolicyKind,
+        spec: PolicySpec,
+        permitted: Permitted,
+    ) -> Result<Self, InvalidPolicy> {
         let mut problems = Vec::new();
         let mut note = |judged: Result<(), String>| problems.extend(judged.err());
         if spec.name.len() > NAME_BYTES_MAX {
@@ -184,7 +189,7 @@ impl Policy {
             note(if definition.is_empty() {
                 Err("no policy provided".to_owned())
             } else {
-                keys::judge(kind, &definition)
+                keys::judge(kind, &definition, permitted)
             });
             definition
         } else {
@@ -268,7 +273,7 @@ mod tests {
             apply_to: Some(json!(apply_to)),
             ..spec(json!(pattern), definition)
         };
-        Policy::judge(PolicyKind::Ordinary, spec).expect("a policy")
+        Policy::judge(PolicyKind::Ordinary, spec, Permitted::default()).expect("a policy")
     }
 
     #[test]
@@ -278,7 +283,8 @@ mod tests {
             apply_to: Some(json!("foo")),
             ..spec(json!(1), json!({"expires": 0}))
         };
-        let error = Policy::judge(PolicyKind::Ordinary, wrong).expect_err("refused");
+        let error =
+            Policy::judge(PolicyKind::Ordinary, wrong, Permitted::default()).expect_err("refused");
         assert_eq!(
             error.to_string(),
             "Validation failed\n\n0 is not a valid queue expiry\napply-to 'foo' unrecognised; should be one of: \
@@ -287,7 +293,7 @@ mod tests {
         );
         let refused = |pattern, definition| {
             let spec = spec(pattern, definition);
-            Policy::judge(PolicyKind::Ordinary, spec).expect_err("refused")
+            Policy::judge(PolicyKind::Ordinary, spec, Permitted::default()).expect_err("refused")
         };
         let nothing = refused(json!(".*"), json!({}));
         assert_eq!(
@@ -308,6 +314,7 @@ mod tests {
         let judged = Policy::judge(
             PolicyKind::Ordinary,
             spec(json!("^q"), json!({"expires": 1})),
+            Permitted::default(),
         );
         let policy = judged.expect("a policy");
         assert_eq!(

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::model::Permitted;
 use crate::vhost::policies::Policy;
 use crate::vhost::policies::PolicyKind;
 use crate::vhost::policies::PolicySpec;
@@ -16,7 +17,7 @@ fn policy(kind: PolicyKind, name: &str, pattern: &str, definition: Value) -> Pol
         priority: None,
         apply_to: None,
     };
-    Policy::judge(kind, spec).expect("a policy")
+    Policy::judge(kind, spec, Permitted::default()).expect("a policy")
 }
 
 impl Node {

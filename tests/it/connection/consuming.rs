@@ -146,6 +146,22 @@ fn prefetch_is_for_consumers_to_come() {
 }
 
 #[test]
+fn a_channels_prefetch_that_is_not_permitted_is_each_consumers() {
+    let options = ConnectionOptions {
+        global_qos: false,
+        ..ConnectionOptions::default()
+    };
+    let mut client = Script::open_with(options, "")
+        .with_channel(1)
+        .with_queue("q");
+    client
+        .send("basic.qos 1 count=7 global")
+        .expect("basic.qos-ok 1");
+    client.send("basic.consume 1 queue=q consumer=c nowait");
+    client.host_did(&["limit_channel 1 0", "consume 1 q prefetch 7"]);
+}
+
+#[test]
 fn prefetch_by_size_is_not_implemented() {
     let mut client = Script::open_channel(1);
     client.send("basic.qos 1 size=5 count=1");
