@@ -223,6 +223,7 @@ impl Ready {
             Lines::Position(line) => vec![std::mem::take(line)],
             Lines::Priority(levels) => std::mem::take(&mut levels.lines).into_values().collect(),
             Lines::Arrival(returns) => {
+                returns.turn = 0;
                 let lines = [
                     &mut returns.returned,
                     &mut returns.urgent,

@@ -50,21 +50,26 @@ impl<'a> Letter<'a> {
         'a: 'b,
     {
         let traits = self.traits;
+        let rewritten = Traits::new(
+            traits.persistent(),
+            true,
+            traits.has_expiration(),
+            traits.has_user_id(),
+            traits.has_reply_to(),
+            traits.priority,
+        )
+        .with_copies(traits.has_copies())
+        .with_bcc(traits.has_bcc());
         Letter {
             keys: self.keys,
             route,
             header,
             body: self.body,
-            traits: Traits::new(
-                traits.persistent(),
-                true,
-                traits.has_expiration(),
-                traits.has_user_id(),
-                traits.has_reply_to(),
-                traits.priority,
-            )
-            .with_copies(traits.has_copies())
-            .with_bcc(traits.has_bcc()),
+            traits: if traits.has_died() {
+                rewritten.with_death()
+            } else {
+                rewritten
+            },
             now: self.now,
             headers: OnceCell::new(),
         }

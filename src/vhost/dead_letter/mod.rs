@@ -148,7 +148,10 @@ impl Vhost {
         keys.extend(copied_to.iter().map(String::as_str));
         let letter = Letter::new(message, &keys, now);
         let route = message::route(&target.exchange, key);
-        self.route_letter(exchange, &letter.rewritten(&route, header))
+        let mut letter = letter.rewritten(&route, header);
+        // An exchange may remember it.
+        letter.traits = letter.traits.with_death();
+        self.route_letter(exchange, &letter)
     }
 
     /// Routes messages of a delayed exchange whose time has come.
