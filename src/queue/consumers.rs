@@ -241,17 +241,15 @@ impl Consumers {
 
     fn successor(&self) -> Option<ConsumerId> {
         let succession = self.succession?;
-        let consumers = self.slots.values().map(|slot| &slot.consumer);
-        let next = consumers.min_by_key(|consumer| match succession {
-            Succession::Priority => (Reverse(consumer.priority), Reverse(0), consumer.id),
-            Succession::Age => (Reverse(0), Reverse(0), consumer.id),
-            Succession::HandOver => (
-                Reverse(consumer.priority),
-                Reverse(consumer.credit()),
-                consumer.id,
-            ),
+        let next = self.slots.values().min_by_key(|slot| {
+            let Consumer { id, priority, .. } = slot.consumer;
+            match succession {
+                Succession::Priority => (Reverse(priority), Reverse(0), id),
+                Succession::Age => (Reverse(0), Reverse(0), id),
+                Succession::HandOver => (Reverse(priority), Reverse(slot.credit()), id),
+            }
         });
-        next.map(|consumer| consumer.id)
+        next.map(|slot| slot.consumer.id)
     }
 
     fn leave_rotation(&mut self, id: ConsumerId, priority: i32) {

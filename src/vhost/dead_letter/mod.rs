@@ -193,7 +193,13 @@ fn header_of_dead(
     dead: &Dead,
     has_copies: bool,
 ) -> Vec<u8> {
-    let header = properties_of_dead(message, &queue.name, dead.reason, dead.at, queue.shared.release);
+    let header = properties_of_dead(
+        message,
+        &queue.name,
+        dead.reason,
+        dead.at,
+        queue.shared.release,
+    );
     if message.traits().has_bcc() && !has_copies {
         copies::without_bcc(&header)
     } else {
