@@ -132,12 +132,7 @@ impl Broker {
 
     fn tell_policy(&self, vhost: &str, policy: &Policy, user: &str, now: u64) {
         self.event("policy.set", now, |table| {
-            table.text("apply-to", policy.apply_to.name().as_bytes());
-            let priority = Value::Number(policy.priority.clone());
-            table.raw(b"priority", &wire_value(&priority));
-            let definition = serde_json::to_value(&policy.definition).unwrap_or_default();
-            table.raw(b"definition", &wire_value(&definition));
-            table.text("pattern", policy.pattern.source().as_bytes());
+            policy_terms(table, policy);
             table.text("user_who_performed_action", user.as_bytes());
             table.text("vhost", vhost.as_bytes());
             table.text("name", policy.name.as_bytes());
@@ -150,6 +145,16 @@ impl Broker {
             table.text("name", name.as_bytes());
         });
     }
+}
+
+/// What a policy consists of.
+pub(super) fn policy_terms(table: &mut RawTable, policy: &Policy) {
+    table.text("apply-to", policy.apply_to.name().as_bytes());
+    let priority = Value::Number(policy.priority.clone());
+    table.raw(b"priority", &wire_value(&priority));
+    let definition = serde_json::to_value(&policy.definition).unwrap_or_default();
+    table.raw(b"definition", &wire_value(&definition));
+    table.text("pattern", policy.pattern.source().as_bytes());
 }
 
 fn holder(table: &mut RawTable, vhost: &str, user: &str) {

@@ -6,6 +6,7 @@
 use amq_protocol::types::FieldTable;
 
 use crate::broker::Broker;
+use crate::broker::administered::policy_terms;
 use crate::model::ChannelId;
 use crate::model::ConnectionId;
 use crate::model::VhostName;
@@ -78,6 +79,17 @@ impl Broker {
             Change::BindingDeleted(vhost, binding, ByItself(by_itself)) => {
                 let user = if by_itself { INTERNAL_USER } else { user };
                 self.tell_binding("binding.deleted", &vhost, &binding, user, now);
+            }
+            Change::QueuePolicyUpdated(queue, policy) => {
+                self.event("queue.policy.updated", now, |table| {
+                    policy_terms(table, &policy);
+                    governed(table, &queue, user);
+                });
+            }
+            Change::QueuePolicyCleared(queue) => {
+                self.event("queue.policy.cleared", now, |table| {
+                    governed(table, &queue, user);
+                });
             }
         }
     }
@@ -155,6 +167,15 @@ impl Broker {
 pub(super) fn resource(table: &mut RawTable, key: &str, name: &str, vhost: &str) {
     table.text(key, name.as_bytes());
     table.text("vhost", vhost.as_bytes());
+}
+
+/// A queue that a policy concerns.
+fn governed(table: &mut RawTable, queue: &QueueHandle, user: &str) {
+    table.text(USER, user.as_bytes());
+    table.text("type", queue.queue_type.module().as_bytes());
+    // Twice, as in RabbitMQ: once by itself and once with the name.
+    table.text("vhost", queue.vhost.as_bytes());
+    resource(table, "name", &queue.name, &queue.vhost);
 }
 
 /// Arguments as RabbitMQ shows them here: the text of an Erlang term each.

@@ -15,6 +15,7 @@ use crate::management::auth::Caller;
 use crate::management::body::Body;
 use crate::management::commit::put_status;
 use crate::management::path::Names;
+use crate::model::Lsn;
 use crate::vhost::Vhost;
 use crate::vhost::policies::Policy;
 use crate::vhost::policies::PolicyKind;
@@ -95,7 +96,10 @@ async fn put(
     let existed = vhost.policy(kind, &policy.name).is_some();
     let name = policy.name.clone();
     let lsn = vhost.set_policy(kind, policy, (api.clock)());
-    if let Some(policy) = vhost.policy(kind, &name) {
+    // What was so before is not told again.
+    if lsn != Lsn::NONE
+        && let Some(policy) = vhost.policy(kind, &name)
+    {
         caller.tell(&api, &Administered::PolicySet(vhost.name(), &policy));
     }
     api.committed(lsn).await;

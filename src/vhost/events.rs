@@ -28,6 +28,7 @@ use crate::vhost::Binding;
 use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
+use crate::vhost::policies::Policy;
 
 /// Where events go.
 pub const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
@@ -51,6 +52,10 @@ pub enum Change {
     BindingCreated(VhostName, Binding),
     /// A binding is gone; by itself when its queue is.
     BindingDeleted(VhostName, Binding, ByItself),
+    /// A policy that was made or changed makes other policies apply to a queue.
+    QueuePolicyUpdated(Arc<QueueHandle>, Arc<Policy>),
+    /// A policy that is gone makes other policies apply to a queue, or none.
+    QueuePolicyCleared(Arc<QueueHandle>),
 }
 
 /// Whether nobody asked for it.

@@ -5,6 +5,10 @@ use crate::broker::Administered;
 use crate::protocol::properties::Fields;
 use crate::protocol::raw_table;
 use crate::vhost::EVENT_EXCHANGE;
+use crate::vhost::policies::Policy;
+use crate::vhost::policies::PolicyKind;
+use crate::vhost::policies::PolicySpec;
+use serde_json::json;
 
 /// A client whose queue `events` has all that is told from now on.
 fn watcher(node: &Node) -> Client {
@@ -48,6 +52,13 @@ fn names(events: &[Event]) -> Vec<&str> {
 fn shown(value: raw_table::RawValue<'_>) -> String {
     if let Some(text) = value.text() {
         return String::from_utf8_lossy(text).into_owned();
+    }
+    if let Some(table) = value.table() {
+        let entries = raw_table::entries(table).map(|(key, value)| {
+            let key = String::from_utf8_lossy(key).into_owned();
+            format!("{key}={}", shown(value))
+        });
+        return format!("[{}]", entries.collect::<Vec<_>>().join(","));
     }
     if let Some(values) = value.values() {
         let values: Vec<_> = values.map(shown).collect();
@@ -501,4 +512,45 @@ fn what_operators_change_is_told() {
     told[4].check("policy.cleared", &[by, "vhost=/", "name=p"]);
     told[5].check("vhost.deleted", &[by, "name=v"]);
     assert_eq!(told.len(), 6);
+}
+
+#[test]
+fn queues_that_a_policy_reaches_or_leaves_are_told() {
+    let node = Node::new();
+    let mut watcher = watcher(&node);
+    watcher.queue("q");
+    watcher.queue("other");
+    events(&mut watcher);
+    let vhost = node.vhost("/").expect("the default one");
+    let set = |name: &str, pattern: &str, priority: u8| {
+        let spec = PolicySpec {
+            name: name.to_owned(),
+            pattern: json!(pattern),
+            definition: json!({"max-length": 5}),
+            priority: Some(json!(priority)),
+            apply_to: None,
+        };
+        let policy = Policy::judge(PolicyKind::Ordinary, spec).expect("a policy");
+        vhost.set_policy(PolicyKind::Ordinary, policy, NOW);
+        node.tell_changes("boss", NOW);
+    };
+    let by = "user_who_performed_action=boss";
+    let queue = ["type=rabbit_classic_queue", "vhost=/", "name=q", "vhost=/"];
+    set("high", "^q", 2);
+    let told = events(&mut watcher);
+    let policy = ["apply-to=all", "priority=l2", "definition=[max-length=l5]"];
+    let headers = [&policy[..], &["pattern=^q", by], &queue].concat();
+    told[0].check("queue.policy.updated", &headers);
+    assert_eq!(told.len(), 1);
+    // It does not apply while the other one does.
+    set("low", "^q", 1);
+    assert!(events(&mut watcher).is_empty());
+    // Falling back to another policy is told as losing one, as in RabbitMQ.
+    for name in ["high", "low"] {
+        vhost.clear_policy(PolicyKind::Ordinary, name, NOW);
+        node.tell_changes("boss", NOW);
+        let told = events(&mut watcher);
+        told[0].check("queue.policy.cleared", &[&[by], &queue[..]].concat());
+        assert_eq!(told.len(), 1);
+    }
 }

@@ -8,6 +8,7 @@ use crate::queue::DeadLetter;
 use crate::queue::QueueArguments;
 use crate::queue::arguments::with_policy;
 use crate::store::Record;
+use crate::vhost::Change;
 use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
@@ -61,16 +62,18 @@ impl QueueHandle {
         self.governed.read().dead_letter.clone()
     }
 
-    fn govern(&self, policies: &Policies, now: u64) {
+    /// Answers whether other policies apply to it now.
+    fn govern(&self, policies: &Policies, now: u64) -> bool {
         let applied = policies.applied_to(Subject::Queue(self.queue_type), &self.name);
         if self.governed.read().applied == applied {
-            return;
+            return false;
         }
         let arguments = with_policy(self.queue_type, &self.arguments, &applied.arguments());
         let effective = QueueArguments::read(self.queue_type, &arguments);
         // First, so that what dies of it goes where the new policy says.
         *self.governed.write() = GovernedQueue::new(applied, &effective);
         self.enter(|queue, records| queue.reconfigure(effective, now, records));
+        true
     }
 }
 
@@ -114,7 +117,9 @@ impl Vhost {
     /// Adds a policy or replaces the one with its name. In effect when this returns; stored once the answer is durable.
     pub fn set_policy(&self, kind: PolicyKind, policy: Policy, now: u64) -> Lsn {
         let record = definitions::define_policy(&self.name, kind, &policy);
-        self.change_policies(now, |policies| {
+        let told = Arc::new(policy.clone());
+        let told = |queue| Change::QueuePolicyUpdated(queue, Arc::clone(&told));
+        self.change_policies(now, told, |policies| {
             let known = policies.find(kind, &policy.name);
             if known.is_some_and(|known| **known == policy) {
                 return None;
@@ -126,7 +131,7 @@ impl Vhost {
 
     /// Removes a policy; one that is not there is removed already.
     pub fn clear_policy(&self, kind: PolicyKind, name: &str, now: u64) -> Lsn {
-        self.change_policies(now, |policies| {
+        self.change_policies(now, Change::QueuePolicyCleared, |policies| {
             policies
                 .remove(kind, name)
                 .then(|| definitions::undefine_policy(&self.name, kind, name))
@@ -163,6 +168,7 @@ impl Vhost {
     fn change_policies(
         &self,
         now: u64,
+        told: impl Fn(Arc<QueueHandle>) -> Change,
         change: impl FnOnce(&mut Policies) -> Option<Record>,
     ) -> Lsn {
         // For the whole pass, so that two of them do not overtake each other; nothing else takes this lock.
@@ -190,7 +196,9 @@ impl Vhost {
             self.changed();
         }
         for queue in self.queues() {
-            queue.govern(&policies, now);
+            if queue.govern(&policies, now) {
+                self.shared.events.note(|| told(queue));
+            }
         }
         lsn
     }

@@ -167,3 +167,20 @@ fn policies_take_effect_at_once_and_show_where_they_apply() {
         get(broker.http(), "/api/queues/%2F/other").status == 404
     });
 }
+
+#[test]
+fn a_policy_set_to_what_it_is_is_not_told() {
+    let broker = Broker::start();
+    let mut wire = Wire::with_channel(broker.amqp());
+    wire.declare_queue("told", 0);
+    let bind = encode::queue_bind(1, "told", "amq.rabbitmq.event", "policy.#", &[]);
+    wire.call(&bind, (50, 21));
+    let body = json!({"pattern": "^q", "definition": {"max-length": 5}});
+    check_put(&broker, POLICY, body.clone(), 201);
+    check_put(&broker, POLICY, body, 204);
+    let deleted = web::request(broker.http(), "DELETE", POLICY, Some("guest:guest"));
+    assert_eq!(deleted.status, 204);
+    let told = wire.drain_queue(1, "told");
+    let keys: Vec<_> = told.iter().map(|message| &*message.key).collect();
+    assert_eq!(keys, ["policy.set", "policy.cleared"]);
+}
