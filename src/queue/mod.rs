@@ -270,6 +270,12 @@ impl Queue {
         if self.deleted {
             return;
         }
+        // What is in the queue when it begins is not known to it, as in the plugin.
+        if arguments.deduplicate {
+            self.seen.get_or_insert_default();
+        } else {
+            self.seen = None;
+        }
         self.options.arguments = arguments;
         self.used_at = now;
         self.expire(now, records);

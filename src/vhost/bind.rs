@@ -20,9 +20,10 @@ use crate::vhost::Change;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
 use crate::vhost::Letter;
+use crate::vhost::Sightings;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
-use crate::vhost::publish::enqueue;
+use crate::vhost::publish::enqueue_seen;
 
 /// The name at the far end of a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +148,7 @@ impl Vhost {
 
     /// Sends a message that an exchange remembered to a destination that has been bound just now.
     fn send(&self, destination: &Destination, run: &Run, now: u64) -> Lsn {
+        let mut seen = Sightings::default();
         let queues = match destination {
             Destination::Queue(queue) => [Arc::clone(queue)].into(),
             Destination::Exchange(exchange) => {
@@ -154,10 +156,10 @@ impl Vhost {
                 let keys = all_keys(message);
                 let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 let letter = Letter::new(message, &keys, now);
-                self.route_letter(exchange, &letter).queues
+                self.route_letter(exchange, &letter, &mut seen).queues
             }
         };
-        enqueue(&queues, run, now).commit
+        enqueue_seen(&queues, run, now, &seen).commit
     }
 
     /// Unbinds; what is not bound, or does not exist, is unbound already.

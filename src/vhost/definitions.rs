@@ -30,6 +30,7 @@ use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
 use crate::vhost::QueueSpec;
 use crate::vhost::Target;
+use crate::vhost::exchange_type::seen::Expiring;
 use crate::vhost::policies;
 use crate::vhost::policies::Policy;
 use crate::vhost::policies::PolicyKind;
@@ -47,6 +48,8 @@ pub enum Kind {
     Binding = 18,
     /// Which messages of a queue had been delivered when the node stopped cleanly.
     Redelivered = 19,
+    /// A page of what a deduplication exchange has seen.
+    Seen = 20,
     /// A policy.
     Policy = 32,
     /// An operator policy.
@@ -85,6 +88,9 @@ struct ExchangeRecord {
     /// Where its delayed messages lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delayed: Option<u64>,
+    /// Under which id the store has what it has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -161,6 +167,7 @@ pub(super) fn define_exchange(vhost: &VhostName, exchange: &Exchange) -> Record 
         internal: exchange.internal,
         arguments: arguments_text(&exchange.arguments),
         delayed: exchange.behaviour.delayed.as_ref().map(|line| line.id.0),
+        seen: exchange.behaviour.seen_kept_as(),
     };
     define(Kind::Exchange, key(&[vhost, &exchange.name]), &record)
 }
@@ -325,6 +332,57 @@ pub(super) fn undefine_redelivered(definition: &Definition) -> Record {
     }
 }
 
+fn key_of_seen(memory: u64, page: u64) -> Vec<u8> {
+    [memory.to_be_bytes(), page.to_be_bytes()].concat()
+}
+
+/// A page: of each value when it expires ([`u64::MAX`]: never), its length, and the value itself.
+pub(super) fn define_seen(memory: u64, page: u64, values: &[Expiring]) -> Record {
+    let mut bytes = Vec::new();
+    for Expiring { value, expires_at } in values {
+        bytes.extend_from_slice(&expires_at.unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(value);
+    }
+    Record::Define {
+        kind: Kind::Seen as u8,
+        key: key_of_seen(memory, page),
+        value: bytes,
+    }
+}
+
+pub(super) fn undefine_seen(memory: u64, page: u64) -> Record {
+    Record::Undefine {
+        kind: Kind::Seen as u8,
+        key: key_of_seen(memory, page),
+    }
+}
+
+/// Whose page it is, and its number.
+pub(super) fn seen_key(definition: &Definition) -> Option<(u64, u64)> {
+    let (memory, page) = definition.key.split_first_chunk::<8>()?;
+    let page = page.try_into().ok()?;
+    Some((u64::from_be_bytes(*memory), u64::from_be_bytes(page)))
+}
+
+/// What is on a page; `None` when it is malformed.
+pub(super) fn read_seen(definition: &Definition) -> Option<Vec<Expiring>> {
+    let mut values = Vec::new();
+    let mut rest = &definition.value[..];
+    while !rest.is_empty() {
+        let (expires_at, after) = rest.split_first_chunk::<8>()?;
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let (value, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let expires_at = u64::from_le_bytes(*expires_at);
+        values.push(Expiring {
+            value: value.into(),
+            expires_at: (expires_at != u64::MAX).then_some(expires_at),
+        });
+        rest = after;
+    }
+    Some(values)
+}
+
 fn parse<'a, T: Deserialize<'a>>(definition: &'a Definition) -> Result<T, DefinitionError> {
     serde_json::from_slice(&definition.value).map_err(|source| DefinitionError::Json {
         kind: definition.kind,
@@ -336,10 +394,19 @@ fn part<T, E>(kind: u8, part: &'static str, value: Result<T, E>) -> Result<T, De
     value.map_err(|_| DefinitionError::Part { kind, part })
 }
 
-/// Reads an exchange: its virtual host's name, what it was declared as, and where its delayed messages lie.
+/// What belongs to an exchange and lies elsewhere in the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Belongings {
+    /// Its delayed messages.
+    pub(super) delayed: Option<QueueId>,
+    /// What it has seen.
+    pub(super) seen: Option<u64>,
+}
+
+/// Reads an exchange: its virtual host's name, what it was declared as, and what belongs to it.
 pub(super) fn read_exchange(
     definition: &Definition,
-) -> Result<(String, ExchangeSpec, Option<QueueId>), DefinitionError> {
+) -> Result<(String, ExchangeSpec, Belongings), DefinitionError> {
     let record: ExchangeRecord = parse(definition)?;
     let kind = routing::Kind::from_name(&record.kind).ok_or(DefinitionError::Part {
         kind: definition.kind,
@@ -353,7 +420,11 @@ pub(super) fn read_exchange(
         internal: record.internal,
         arguments: arguments_of(definition.kind, &record.arguments)?,
     };
-    Ok((record.vhost, spec, record.delayed.map(QueueId)))
+    let belongings = Belongings {
+        delayed: record.delayed.map(QueueId),
+        seen: record.seen,
+    };
+    Ok((record.vhost, spec, belongings))
 }
 
 /// Reads a queue: its virtual host's name, its id and what it was declared as.

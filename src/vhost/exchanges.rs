@@ -107,6 +107,10 @@ impl Vhost {
             // Time means nothing to an empty one.
             behaviour.delayed = Some(self.make_delay_line(&spec, id, Position(1), 0));
         }
+        // Without it there is nothing that could remember after a restart.
+        if spec.durable {
+            behaviour.keep_seen(|| self.shared.next_id(), &self.shared.store);
+        }
         let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec, behaviour));
         let lsn = if exchange.durable {
             self.shared
@@ -205,6 +209,7 @@ impl Vhost {
                 self.note_unbound(binding, ByItself(false));
             }
         }
+        exchange.behaviour.end_seen(records);
         // Breaks cycles of exchanges that hold each other.
         *exchange.router.write() = crate::routing::Router::new(exchange.behaviour.rule);
         if exchange.durable {

@@ -53,6 +53,7 @@ pub use events::EVENT_EXCHANGE;
 pub use events::Events;
 pub use exchange::Destination;
 pub use exchange::Exchange;
+pub use exchange_type::Sightings;
 pub use exchanges::ExchangeSpec;
 pub use exchanges::TRACE_EXCHANGE;
 pub use letter::Letter;

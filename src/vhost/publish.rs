@@ -9,6 +9,7 @@ use crate::model::Run;
 use crate::vhost::Destination;
 use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
+use crate::vhost::Sightings;
 use crate::vhost::Vhost;
 use crate::vhost::letter::Letter;
 
@@ -49,15 +50,27 @@ impl Route {
 impl Vhost {
     /// Where all messages with these keys go, or that each must be asked for.
     pub fn route(&self, exchange: &Arc<Exchange>, keys: &[&str]) -> Route {
-        self.walk(exchange, keys, None)
+        self.walk(exchange, keys, None, &mut Sightings::default())
     }
 
     /// Where one message goes. Exchanges on its way that remember messages remember it: to be called once for each.
-    pub fn route_letter(&self, exchange: &Arc<Exchange>, letter: &Letter<'_>) -> Route {
-        self.walk(exchange, letter.keys, Some(letter))
+    /// What of that is to be stored is added to `sightings`, for [`enqueue_seen`].
+    pub fn route_letter(
+        &self,
+        exchange: &Arc<Exchange>,
+        letter: &Letter<'_>,
+        sightings: &mut Sightings,
+    ) -> Route {
+        self.walk(exchange, letter.keys, Some(letter), sightings)
     }
 
-    fn walk(&self, exchange: &Arc<Exchange>, keys: &[&str], letter: Option<&Letter<'_>>) -> Route {
+    fn walk(
+        &self,
+        exchange: &Arc<Exchange>,
+        keys: &[&str],
+        letter: Option<&Letter<'_>>,
+        sightings: &mut Sightings,
+    ) -> Route {
         let mut queues: Vec<Arc<QueueHandle>> = Vec::new();
         let mut visited = vec![exchange.id];
         let mut to_visit = vec![Arc::clone(exchange)];
@@ -82,6 +95,7 @@ impl Vhost {
                 matched.extend(queues.map(Destination::Queue));
             } else {
                 let router = exchange.router.read();
+                let letter = letter.map(|letter| (letter, &mut *sightings));
                 exchange
                     .behaviour
                     .route(&router, keys, letter, &mut matched);
@@ -124,8 +138,9 @@ impl Vhost {
             return;
         }
         for (index, message) in run.iter().enumerate() {
-            let route = self.route_letter(exchange, &Letter::new(message, &keys, now));
-            enqueue(&route.queues, &run.slice(index..index + 1), now);
+            let mut seen = Sightings::default();
+            let route = self.route_letter(exchange, &Letter::new(message, &keys, now), &mut seen);
+            enqueue_seen(&route.queues, &run.slice(index..index + 1), now, &seen);
         }
     }
 }
@@ -144,20 +159,41 @@ pub struct Enqueued {
 /// Enqueues into each queue. What dies of it in one is dead-lettered when all have got theirs, as in RabbitMQ: it may
 /// come to another of them.
 pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> Enqueued {
+    enqueue_seen(queues, run, now, &Sightings::default())
+}
+
+/// Enqueues into each queue, and stores what was seen on the messages' way there.
+pub fn enqueue_seen(
+    queues: &[Arc<QueueHandle>],
+    run: &Run,
+    now: u64,
+    sightings: &Sightings,
+) -> Enqueued {
     let mut enqueued = Enqueued::default();
     let mut with_dead = Vec::new();
-    for queue in queues {
+    for (index, queue) in queues.iter().enumerate() {
+        let is_last = index + 1 == queues.len();
         let (refused, lsn, has_dead) = queue.enter_gathering(|state, records| {
-            (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records))
+            let refused = (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records));
+            if is_last {
+                sightings.store(records);
+            }
+            refused
         });
         if has_dead {
             with_dead.push(queue);
+        }
+        if is_last {
+            sightings.stored(lsn);
         }
         enqueued.commit = enqueued.commit.max(lsn);
         if let Some(refused) = refused {
             enqueued.taken |= queue.delays_for.is_none();
             enqueued.refused = union(std::mem::take(&mut enqueued.refused), refused);
         }
+    }
+    if queues.is_empty() {
+        enqueued.commit = sightings.store_alone();
     }
     for queue in with_dead {
         queue.dead_letter();

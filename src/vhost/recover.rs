@@ -20,7 +20,9 @@ use crate::vhost::ExchangeSpec;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use crate::vhost::definitions;
+use crate::vhost::definitions::Belongings;
 use crate::vhost::exchange_type::ExchangeType;
+use crate::vhost::exchange_type::deduplication::StoredPages;
 
 /// What was rebuilt.
 #[derive(Debug, Default)]
@@ -92,11 +94,12 @@ pub fn recover(
         }
     }
     let mut recovered = RecoveredTopology::default();
+    let mut seen = StoredPages::of(of_kind(DefinitionKind::Seen));
     for definition in of_kind(DefinitionKind::Exchange) {
         match definitions::read_exchange(definition) {
-            Ok((name, spec, delayed)) => {
+            Ok((name, spec, belongings)) => {
                 if let Some(vhost) = vhost(&name) {
-                    vhost.restore_exchange(spec, delayed, &mut recovered, now)?;
+                    vhost.restore_exchange(spec, belongings, &mut seen, &mut recovered, now)?;
                 }
             }
             Err(error) => {
@@ -104,6 +107,9 @@ pub fn recover(
                 recovered.unreadable += 1;
             }
         }
+    }
+    if recovered.unreadable == 0 {
+        recovered.obsolete.extend(seen.leftovers());
     }
     let marks: Vec<_> = of_kind(DefinitionKind::Redelivered).collect();
     let redelivered: HashMap<QueueId, Vec<Returned>> = marks
@@ -152,10 +158,9 @@ pub fn recover(
         restored.push(handle);
         recovered.queues.insert(id);
     }
-    recovered.obsolete = marks
-        .into_iter()
-        .map(definitions::undefine_redelivered)
-        .collect();
+    let marks = marks.into_iter();
+    let marks = marks.map(definitions::undefine_redelivered);
+    recovered.obsolete.extend(marks);
     for definition in of_kind(DefinitionKind::Binding) {
         match definitions::read_binding(definition) {
             Ok((name, binding)) => {
@@ -177,7 +182,8 @@ impl Vhost {
     fn restore_exchange(
         &self,
         spec: ExchangeSpec,
-        delayed: Option<QueueId>,
+        Belongings { delayed, seen }: Belongings,
+        pages: &mut StoredPages<'_>,
         recovered: &mut RecoveredTopology,
         now: u64,
     ) -> Result<(), StoreError> {
@@ -201,8 +207,14 @@ impl Vhost {
             recovered.queues.insert(id);
             behaviour.delayed = Some(line);
         }
-        let exchange = Exchange::new(self.shared.next_id(), spec, behaviour);
-        self.add_exchange(Arc::new(exchange));
+        if let Some(id) = seen {
+            self.shared.seen_id(id);
+            behaviour.keep_seen(|| id, &self.shared.store);
+        }
+        let exchange = Arc::new(Exchange::new(self.shared.next_id(), spec, behaviour));
+        self.add_exchange(Arc::clone(&exchange));
+        // Only now, for a policy may give it more room.
+        exchange.behaviour.restore_seen(pages, now);
         Ok(())
     }
 

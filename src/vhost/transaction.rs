@@ -9,6 +9,7 @@ use crate::model::QueueId;
 use crate::model::Run;
 use crate::store::Store;
 use crate::vhost::QueueHandle;
+use crate::vhost::Sightings;
 
 /// A queue is too full for what a transaction would enqueue in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,7 @@ enum Step {
 #[derive(Default)]
 pub struct Transaction {
     queues: BTreeMap<QueueId, (Arc<QueueHandle>, Vec<Step>)>,
+    seen: Vec<Arc<Sightings>>,
 }
 
 impl Transaction {
@@ -32,6 +34,11 @@ impl Transaction {
         for queue in queues {
             self.steps(queue).push(Step::Enqueue(run.clone()));
         }
+    }
+
+    /// Stores what was seen on the way of its messages.
+    pub fn remember(&mut self, sightings: &Arc<Sightings>) {
+        self.seen.push(Arc::clone(sightings));
     }
 
     /// Refuses deliveries of one queue for good: they go to its dead-letter exchange after the commit, or nowhere.
@@ -84,7 +91,14 @@ impl Transaction {
                 }
             });
         }
-        Ok(store.append(records))
+        for sightings in &self.seen {
+            sightings.store(&mut records);
+        }
+        let commit = store.append(records);
+        for sightings in &self.seen {
+            sightings.stored(commit);
+        }
+        Ok(commit)
     }
 }
 

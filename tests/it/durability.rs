@@ -1,5 +1,6 @@
 //! What survives SIGKILL: definitions and persistent messages that the client was told are there, in order and once.
 
+mod deduplication;
 mod definitions;
 mod delayed;
 mod failing_disk;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::broker::Session;
 use crate::broker::session::publish::Addressed;
+use crate::broker::session::publish::Stretch;
 use crate::model::ChannelId;
 use crate::model::Delivered;
 use crate::model::ExchangeName;
@@ -37,7 +38,7 @@ impl Session {
             return;
         };
         let mut copies = Copies::new(vhost, "publish", &exchange.name);
-        for (range, route) in &addressed.stretches {
+        for Stretch { range, route, .. } in &addressed.stretches {
             for index in range.clone() {
                 let message = addressed.run.message(index);
                 let keys = addressed.keys(index);

@@ -23,9 +23,10 @@ use crate::vhost::Exchange;
 use crate::vhost::Letter;
 use crate::vhost::Refused;
 use crate::vhost::Route;
+use crate::vhost::Sightings;
 use crate::vhost::Transaction;
 use crate::vhost::Vhost;
-use crate::vhost::publish::enqueue;
+use crate::vhost::publish::enqueue_seen;
 
 struct Remembered {
     key: Box<[u8]>,
@@ -92,7 +93,18 @@ impl Addressed {
     }
 }
 
-pub(super) type Stretches = Vec<(Range<usize>, Route)>;
+/// Neighbours that go to the same queues.
+pub(super) struct Stretch {
+    pub(super) range: Range<usize>,
+    pub(super) route: Route,
+    /// What was seen on their way.
+    seen: Sightings,
+}
+
+pub(super) type Stretches = Vec<Stretch>;
+
+/// The same in a transaction.
+type StagedStretches = Vec<(Range<usize>, Route, Arc<Sightings>)>;
 
 impl Session {
     pub(super) fn publish_run(
@@ -107,9 +119,11 @@ impl Session {
             return Err(error.clone());
         }
         let mut published = Published::default();
-        for (range, route) in addressed.stretches {
+        let mut known = Sightings::default();
+        for Stretch { range, route, seen } in addressed.stretches {
             let run = addressed.run.slice(range.clone());
-            let enqueued = enqueue(&route.queues, &run, self.now);
+            let enqueued = enqueue_seen(&route.queues, &run, self.now, &seen);
+            known.take_known(seen);
             let refused = enqueued.refused.into_iter();
             let refused = refused.map(|part| range.start + part.start..range.start + part.end);
             published.refused.extend(refused);
@@ -121,6 +135,8 @@ impl Session {
                 enqueued.commit,
             );
         }
+        // Only now, for other publishers may wait for what was enqueued here.
+        published.commit = published.commit.max(known.known_commit());
         self.publishes |= published.commit > Lsn::NONE;
         let fewer = addressed.refused.is_some();
         published.rewritten = (addressed.rewritten || fewer).then_some(addressed.run);
@@ -137,13 +153,20 @@ impl Session {
         let addressed = self.address(channel, &publish.run)?;
         match addressed.refused {
             Some(error) => Err(error),
-            None => Ok(Staged {
-                publish: Publish {
-                    run: addressed.run,
-                    ..publish
-                },
-                route: Arc::new(addressed.stretches),
-            }),
+            None => {
+                let stretches = addressed.stretches.into_iter();
+                let stretches = stretches.map(|Stretch { range, route, seen }| {
+                    seen.stage();
+                    (range, route, Arc::new(seen))
+                });
+                Ok(Staged {
+                    publish: Publish {
+                        run: addressed.run,
+                        ..publish
+                    },
+                    route: Arc::new(stretches.collect::<StagedStretches>()),
+                })
+            }
         }
     }
 
@@ -154,11 +177,14 @@ impl Session {
     ) -> Result<Vec<Published>, AmqpError> {
         let mut transaction = Transaction::default();
         let mut results = Vec::new();
+        let mut seen = Vec::new();
         let mut requeues = Vec::new();
         let mut returned = 0;
         for step in steps {
             match step {
-                TxStep::Publish(staged) => results.push(add_publish(&mut transaction, &staged)),
+                TxStep::Publish(staged) => {
+                    results.push(add_publish(&mut transaction, &staged, &mut seen));
+                }
                 TxStep::Settle(Settle::Requeue, ranges) => requeues.push(ranges),
                 TxStep::Settle(settle @ (Settle::Ack | Settle::Reject), ranges) => {
                     returned += self.limited(channel, &ranges);
@@ -177,6 +203,8 @@ impl Session {
         let commit = transaction
             .commit(self.broker.store(), self.now)
             .map_err(|Refused| AmqpError::precondition_failed("partial tx completion"))?;
+        let known = seen.iter().map(|seen| seen.known_commit());
+        let commit = known.fold(commit, Lsn::max);
         self.publishes |= commit > Lsn::NONE && !results.is_empty();
         // A requeue writes nothing, so it need not be part of the batch.
         for ranges in requeues {
@@ -207,7 +235,11 @@ impl Session {
                 run: run.clone(),
                 rewritten: false,
                 copies: Vec::new(),
-                stretches: vec![(0..run.len(), route)],
+                stretches: vec![Stretch {
+                    range: 0..run.len(),
+                    route,
+                    seen: Sightings::default(),
+                }],
                 refused: None,
             }
         };
@@ -226,13 +258,18 @@ impl Session {
         let run = judged.run;
         let mut stretches = Stretches::new();
         if judged.copies.is_empty() && !route.each_message && !run.is_empty() {
-            stretches.push((0..run.len(), route));
+            stretches.push(Stretch {
+                range: 0..run.len(),
+                route,
+                seen: Sightings::default(),
+            });
         } else {
             let mut copies = judged.copies.iter().peekable();
             let mut known: Option<(&Arc<[String]>, Route)> = None;
             for (index, message) in run.iter().enumerate() {
                 let further = copies.next_if(|(at, _)| *at == index);
                 let further = further.map(|(_, keys)| keys);
+                let mut seen = Sightings::default();
                 let route = match (further, &known) {
                     (None, _) if !route.each_message => route.clone(),
                     (Some(keys), Some((last, route)))
@@ -242,13 +279,20 @@ impl Session {
                     }
                     _ => {
                         let further = further.map(|keys| &keys[..]).unwrap_or_default();
-                        route_message(&vhost, exchange, message, further, self.now)
+                        route_message(&vhost, exchange, message, further, self.now, &mut seen)
                     }
                 };
                 known = further.map(|keys| (keys, route.clone()));
                 match stretches.last_mut() {
-                    Some((range, last)) if last.queues == route.queues => range.end = index + 1,
-                    _ => stretches.push((index..index + 1, route)),
+                    Some(last) if last.route.queues == route.queues => {
+                        last.range.end = index + 1;
+                        last.seen.append(seen);
+                    }
+                    _ => stretches.push(Stretch {
+                        range: index..index + 1,
+                        route,
+                        seen,
+                    }),
                 }
             }
         }
@@ -338,19 +382,28 @@ fn route_message(
     message: MessageRef<'_>,
     further: &[String],
     now: u64,
+    seen: &mut Sightings,
 ) -> Route {
     let mut keys = vec![message.routing_key()];
     keys.extend(further.iter().map(String::as_str));
-    vhost.route_letter(exchange, &Letter::new(message, &keys, now))
+    vhost.route_letter(exchange, &Letter::new(message, &keys, now), seen)
 }
 
-fn add_publish(transaction: &mut Transaction, staged: &Staged) -> Published {
+fn add_publish(
+    transaction: &mut Transaction,
+    staged: &Staged,
+    all_seen: &mut Vec<Arc<Sightings>>,
+) -> Published {
     let mut published = Published::default();
     let publish = &staged.publish;
-    let stretches = staged.route.downcast_ref::<Stretches>();
-    for (range, route) in stretches.into_iter().flatten() {
+    let stretches = staged.route.downcast_ref::<StagedStretches>();
+    for (range, route, seen) in stretches.into_iter().flatten() {
         let run = publish.run.slice(range.clone());
         transaction.enqueue(&route.queues, &run);
+        if !seen.is_empty() {
+            transaction.remember(seen);
+            all_seen.push(Arc::clone(seen));
+        }
         // Only what may be returned must be known.
         let taken = !publish.mandatory || route.is_routed_still();
         note(

@@ -7,7 +7,7 @@ use super::exchange_types::with_header;
 use super::*;
 
 const HISTORY: &str = "x-recent-history";
-const DEDUPLICATION: &str = "x-message-deduplication";
+pub(super) const DEDUPLICATION: &str = "x-message-deduplication";
 
 #[test]
 fn a_new_binding_gets_the_latest_messages_oldest_first() {
@@ -126,7 +126,7 @@ fn a_wrong_history_length_is_refused_in_rabbitmqs_words() {
     }
 }
 
-fn with_id(id: &str) -> AMQPProperties {
+pub(super) fn with_id(id: &str) -> AMQPProperties {
     with_header("x-deduplication-header", string(id))
 }
 

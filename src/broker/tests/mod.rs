@@ -4,6 +4,7 @@ mod consume;
 mod copies;
 mod dead_letter;
 mod declare;
+mod deduplication;
 mod delayed;
 mod ending;
 mod events;

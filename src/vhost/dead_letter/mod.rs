@@ -25,6 +25,7 @@ use crate::vhost::Exchange;
 use crate::vhost::Letter;
 use crate::vhost::QueueHandle;
 use crate::vhost::Route;
+use crate::vhost::Sightings;
 use crate::vhost::Vhost;
 use crate::vhost::exchange_type::delay::released_properties;
 use death::is_cycle;
@@ -102,11 +103,12 @@ impl Vhost {
             let key = dead_key(message, target);
             let has_copies = has_copies(message, target);
             let header = header_of_dead(message, queue, dead, has_copies);
+            let mut seen = Sightings::default();
             let route = match &known {
                 Some((last, route)) if *last == key && !route.each_message && !has_copies => {
                     route.clone()
                 }
-                _ => self.route_dead(exchange, target, message, &header, dead.at),
+                _ => self.route_dead(exchange, target, message, &header, dead.at, &mut seen),
             };
             known = (!has_copies).then(|| (key, route.clone()));
             let cycles = |queue: &Arc<QueueHandle>| {
@@ -120,7 +122,7 @@ impl Vhost {
             };
             let to = message::route(&target.exchange, key);
             let traits = traits_of_dead(message, has_copies);
-            copies.add(&to, &header, message.body(), traits, queues);
+            copies.add(&to, &header, message.body(), traits, queues, seen);
             work.extend(copies.take_reached());
         }
         copies.hand_over();
@@ -137,6 +139,7 @@ impl Vhost {
         message: MessageRef<'_>,
         header: &[u8],
         now: u64,
+        seen: &mut Sightings,
     ) -> Route {
         let key = dead_key(message, target);
         let copied_to = if has_copies(message, target) {
@@ -151,7 +154,7 @@ impl Vhost {
         let mut letter = letter.rewritten(&route, header);
         // An exchange may remember it.
         letter.traits = letter.traits.with_death();
-        self.route_letter(exchange, &letter)
+        self.route_letter(exchange, &letter, seen)
     }
 
     /// Routes messages of a delayed exchange whose time has come.
@@ -165,9 +168,10 @@ impl Vhost {
                 let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 let letter = Letter::new(message, &keys, dead.at);
                 let letter = letter.rewritten(message.route(), &header);
-                let queues = self.route_letter(exchange, &letter).queues;
+                let mut seen = Sightings::default();
+                let queues = self.route_letter(exchange, &letter, &mut seen).queues;
                 let (route, body) = (message.route(), message.body());
-                copies.add(route, &header, body, message.traits(), queues);
+                copies.add(route, &header, body, message.traits(), queues, seen);
                 work.extend(copies.take_reached());
             }
         }
@@ -227,6 +231,7 @@ fn traits_of_dead(message: MessageRef<'_>, has_copies: bool) -> Traits {
 struct Copies {
     builder: RunBuilder,
     queues: Arc<[Arc<QueueHandle>]>,
+    seen: Sightings,
     /// Queues in which handing over has let messages die.
     reached: Vec<Arc<QueueHandle>>,
     now: u64,
@@ -240,29 +245,40 @@ impl Copies {
         body: &[u8],
         traits: Traits,
         queues: Arc<[Arc<QueueHandle>]>,
+        seen: Sightings,
     ) {
         if queues != self.queues {
             self.hand_over();
             self.queues = queues;
         }
+        self.seen.append(seen);
         if !self.queues.is_empty() {
             self.builder.push(route, header, body, traits);
         }
     }
 
     fn hand_over(&mut self) {
+        let seen = std::mem::take(&mut self.seen);
         if self.builder.is_empty() {
+            seen.store_alone();
             return;
         }
         let run: Run = self.builder.finish();
-        for queue in self.queues.iter() {
+        for (index, queue) in self.queues.iter().enumerate() {
             let now = self.now;
-            let (_, _, has_dead) = queue.enter_gathering(|state, records| {
+            let is_last = index + 1 == self.queues.len();
+            let (_, commit, has_dead) = queue.enter_gathering(|state, records| {
                 if !state.is_deleted() {
                     // Nobody is there to be told of what a full queue refuses.
                     state.enqueue(run.clone(), now, records);
                 }
+                if is_last {
+                    seen.store(records);
+                }
             });
+            if is_last {
+                seen.stored(commit);
+            }
             if has_dead {
                 self.reached.push(Arc::clone(queue));
             }

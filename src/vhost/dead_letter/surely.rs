@@ -16,6 +16,7 @@ use crate::queue::DeadLetter;
 use crate::queue::Reason;
 use crate::vhost::Exchange;
 use crate::vhost::QueueHandle;
+use crate::vhost::Sightings;
 use crate::vhost::Vhost;
 use crate::vhost::dead_letter::Work;
 use crate::vhost::dead_letter::dead_key;
@@ -85,7 +86,8 @@ impl Vhost {
         let key = dead_key(message, target);
         let has_copies = has_copies(message, target);
         let header = header_of_dead(message, queue, dead, has_copies);
-        let route = self.route_dead(exchange, target, message, &header, now);
+        let mut seen = Sightings::default();
+        let route = self.route_dead(exchange, target, message, &header, now, &mut seen);
         let mut copy = RunBuilder::default();
         copy.push(
             &message::route(&target.exchange, key),
@@ -112,6 +114,7 @@ impl Vhost {
                 missed = true;
             }
         }
+        seen.store_alone();
         !missed && !reached.is_empty()
     }
 }

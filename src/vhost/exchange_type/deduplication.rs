@@ -2,7 +2,6 @@
 //! `rabbitmq-message-deduplication`).
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amq_protocol::types::AMQPValue;
@@ -10,40 +9,50 @@ use parking_lot::Mutex;
 
 use crate::model::AmqpError;
 use crate::model::Arguments;
+use crate::model::Lsn;
 use crate::model::arguments;
 use crate::protocol::identity::identity;
 use crate::queue::deduplication::X_DEDUPLICATION_HEADER;
-use crate::vhost::Hasher;
+use crate::store::Definition;
+use crate::store::Record;
+use crate::store::Store;
+use crate::vhost::definitions;
+use crate::vhost::exchange_type::seen::Changes;
+use crate::vhost::exchange_type::seen::Expiring;
+use crate::vhost::exchange_type::seen::Fresh;
+use crate::vhost::exchange_type::seen::Seen;
+use crate::vhost::exchange_type::sightings::Sightings;
 use crate::vhost::letter::Letter;
 
 const SIZE: &str = "x-cache-size";
 const TTL: &str = "x-cache-ttl";
 const PERSISTENCE: &str = "x-cache-persistence";
-/// Bytes of values that one exchange remembers at most, whatever size was asked for.
-const BYTES_MAX: usize = 64 << 20;
-/// What remembering a value costs beside the value.
-const ENTRY_BYTES: usize = 64;
 
-struct Entry {
-    expires_at: Option<u64>,
-    /// Tells it from an older entry for the same value in `order`.
-    number: u64,
+/// How much is remembered, and for how many milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bounds {
+    size: usize,
+    ttl: Option<u64>,
 }
 
-#[derive(Default)]
-struct Seen {
-    entries: HashMap<Arc<[u8]>, Entry, Hasher>,
-    /// Oldest first; entries that have been replaced are still in it.
-    order: VecDeque<(u64, Arc<[u8]>)>,
-    bytes: usize,
-    next_number: u64,
+/// Where the memory lies in the store.
+struct Kept {
+    id: u64,
+    store: Arc<Store>,
 }
 
 /// See the module's documentation.
 pub(super) struct Deduplication {
-    size: usize,
-    ttl: Option<u64>,
-    seen: Mutex<Seen>,
+    declared: Bounds,
+    on_disk: bool,
+    kept: Option<Kept>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// As declared, or as a policy has them.
+    bounds: Bounds,
+    seen: Seen,
 }
 
 /// A positive number, or a string that is one.
@@ -53,6 +62,10 @@ fn positive(value: &AMQPValue) -> Option<u64> {
         None => arguments::text(value).and_then(|text| text.parse().ok()),
     };
     number.filter(|number| *number > 0)
+}
+
+fn entries(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 impl Deduplication {
@@ -74,23 +87,66 @@ impl Deduplication {
                 }
             },
         };
-        match arguments.value(PERSISTENCE).map(arguments::text) {
-            None | Some(Some("memory")) => Ok(Self {
-                size: usize::try_from(size).unwrap_or(usize::MAX),
-                ttl,
-                seen: Mutex::default(),
-            }),
-            Some(Some("disk")) => {
-                refuse("x-cache-persistence 'disk' is not supported by this version of Leveret")
-            }
+        let on_disk = match arguments.value(PERSISTENCE).map(arguments::text) {
+            None | Some(Some("memory")) => false,
+            Some(Some("disk")) => true,
             Some(_) => {
-                refuse("Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'")
+                return refuse(
+                    "Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'",
+                );
             }
-        }
+        };
+        let declared = Bounds {
+            size: entries(size),
+            ttl,
+        };
+        Ok(Self {
+            declared,
+            on_disk,
+            kept: None,
+            state: Mutex::new(State {
+                bounds: declared,
+                seen: Seen::default(),
+            }),
+        })
+    }
+
+    /// Whether it was asked to survive a restart.
+    pub(super) fn on_disk(&self) -> bool {
+        self.on_disk
+    }
+
+    /// Keeps what it sees from now on in the store, under this id.
+    pub(super) fn keep(&mut self, id: u64, store: Arc<Store>) {
+        self.kept = Some(Kept { id, store });
+    }
+
+    /// Its id in the store.
+    pub(super) fn kept_as(&self) -> Option<u64> {
+        self.kept.as_ref().map(|kept| kept.id)
+    }
+
+    /// Takes over a page of it that the store has.
+    pub(super) fn restore(&self, number: u64, values: Vec<Expiring>, now: u64) {
+        let mut state = self.state.lock();
+        let size = state.bounds.size;
+        state.seen.restore(number, values, now, size);
+    }
+
+    /// What a policy sets takes the place of what was declared.
+    pub(super) fn govern(&self, size: Option<u64>, ttl: Option<u64>) {
+        self.state.lock().bounds = Bounds {
+            size: size.map_or(self.declared.size, entries),
+            ttl: ttl.or(self.declared.ttl),
+        };
     }
 
     /// Whether a message like this one was here before. If not, it is remembered.
-    pub(super) fn is_duplicate(&self, letter: &Letter<'_>) -> bool {
+    pub(super) fn is_duplicate(
+        self: &Arc<Self>,
+        letter: &Letter<'_>,
+        sightings: &mut Sightings,
+    ) -> bool {
         let Some(value) = letter.header_value(X_DEDUPLICATION_HEADER) else {
             return false;
         };
@@ -98,62 +154,116 @@ impl Deduplication {
             let text = || arguments::text(value).and_then(|text| text.parse().ok());
             arguments::integer(value).or_else(text)
         });
-        // A negative one is over before it began.
-        let ttl = ttl.map_or(self.ttl, |ttl| Some(u64::try_from(ttl).unwrap_or(0)));
-        let expires_at = ttl.map(|ttl| letter.now.saturating_add(ttl));
-        let mut seen = self.seen.lock();
-        !seen.insert(identity(value), expires_at, letter.now, self.size)
+        let value: Arc<[u8]> = identity(value).into();
+        let new = {
+            let mut state = self.state.lock();
+            let Bounds { size, ttl: usual } = state.bounds;
+            // A negative one is over before it began.
+            let ttl = ttl.map_or(usual, |ttl| Some(u64::try_from(ttl).unwrap_or(0)));
+            let new = Expiring {
+                value: Arc::clone(&value),
+                expires_at: ttl.map(|ttl| letter.now.saturating_add(ttl)),
+            };
+            state.seen.insert(new, letter.now, size)
+        };
+        let is_duplicate = new.is_none();
+        if self.kept.is_some() {
+            match new {
+                Some(fresh) => sightings.add_fresh(self, fresh),
+                None => sightings.add_known(self, value),
+            }
+        }
+        is_duplicate
+    }
+
+    /// Adds what the store is to know of new values; answers the page that they are on.
+    pub(super) fn store(&self, fresh: &[Fresh], records: &mut Vec<Record>) -> Option<u64> {
+        let kept = self.kept.as_ref()?;
+        let Changes { page, obsolete } = self.state.lock().seen.store(fresh);
+        let obsolete = obsolete.into_iter();
+        records.extend(obsolete.map(|page| definitions::undefine_seen(kept.id, page)));
+        let (number, values) = page?;
+        records.push(definitions::define_seen(kept.id, number, &values));
+        Some(number)
+    }
+
+    /// The same without messages: answers when it is durable.
+    pub(super) fn store_alone(&self, fresh: &[Fresh]) -> Lsn {
+        let mut records = Vec::new();
+        let page = self.store(fresh, &mut records);
+        let Some(kept) = self.kept.as_ref().filter(|_| !records.is_empty()) else {
+            return Lsn::NONE;
+        };
+        let commit = kept.store.append(records);
+        if let Some(page) = page {
+            self.stored(page, commit);
+        }
+        commit
+    }
+
+    pub(super) fn stored(&self, page: u64, commit: Lsn) {
+        self.state.lock().seen.stored(page, commit);
+    }
+
+    pub(super) fn give_up(&self, page: u64) {
+        self.state.lock().seen.give_up(page);
+    }
+
+    pub(super) fn keep_in_memory(&self, fresh: &[Fresh]) {
+        self.state.lock().seen.keep_in_memory(fresh);
+    }
+
+    pub(super) fn commit_of(&self, value: &[u8]) -> Option<Lsn> {
+        self.state.lock().seen.commit_of(value)
+    }
+
+    /// The exchange is deleted: what the store has of it goes.
+    pub(super) fn end(&self, records: &mut Vec<Record>) {
+        let pages = self.state.lock().seen.end();
+        if let Some(kept) = &self.kept {
+            let pages = pages.into_iter();
+            records.extend(pages.map(|page| definitions::undefine_seen(kept.id, page)));
+        }
     }
 }
 
-impl Seen {
-    /// Whether the value is new.
-    fn insert(&mut self, value: Vec<u8>, expires_at: Option<u64>, now: u64, size: usize) -> bool {
-        if let Some(known) = self.entries.get(&*value) {
-            if known.expires_at.is_none_or(|expires_at| expires_at > now) {
-                return false;
+/// Pages that the store has, by the ids of their memories.
+#[derive(Default)]
+pub(in crate::vhost) struct StoredPages<'d> {
+    pages: HashMap<u64, Vec<(u64, &'d Definition)>>,
+}
+
+impl<'d> StoredPages<'d> {
+    pub(in crate::vhost) fn of(definitions: impl Iterator<Item = &'d Definition>) -> Self {
+        let mut stored = Self::default();
+        for definition in definitions {
+            if let Some((id, page)) = definitions::seen_key(definition) {
+                let pages = stored.pages.entry(id).or_default();
+                pages.push((page, definition));
             }
-            self.bytes -= value.len() + ENTRY_BYTES;
-            self.entries.remove(&*value);
         }
-        let cost = value.len() + ENTRY_BYTES;
-        while !self.entries.is_empty()
-            && (self.entries.len() >= size || self.bytes + cost > BYTES_MAX)
-        {
-            self.forget_oldest();
-        }
-        self.forget_replaced();
-        let number = self.next_number;
-        self.next_number += 1;
-        let value: Arc<[u8]> = value.into();
-        self.order.push_back((number, Arc::clone(&value)));
-        self.entries.insert(value, Entry { expires_at, number });
-        self.bytes += cost;
-        true
+        stored
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((number, value)) = self.order.pop_front() else {
-            return;
-        };
-        let current = self.entries.get(&value).map(|entry| entry.number);
-        if current == Some(number) {
-            self.entries.remove(&value);
-            self.bytes -= value.len() + ENTRY_BYTES;
+    /// Takes out those of one memory and gives them back to it.
+    pub(super) fn give_back(&mut self, id: u64, to: &Deduplication, now: u64) {
+        let mut pages = self.pages.remove(&id).unwrap_or_default();
+        pages.sort_unstable_by_key(|(page, _)| *page);
+        for (page, definition) in pages {
+            match definitions::read_seen(definition) {
+                Some(values) => to.restore(page, values, now),
+                None => tracing::error!(id, page, "remembered values could not be recovered"),
+            }
         }
     }
 
-    /// Keeps `order` in proportion to `entries`.
-    fn forget_replaced(&mut self) {
-        if self.order.len() < 64 || self.order.len() < self.entries.len() * 2 {
-            return;
-        }
-        let entries = &self.entries;
-        let current = |number: &u64, value: &Arc<[u8]>| {
-            let entry = entries.get(value);
-            entry.is_some_and(|entry| entry.number == *number)
-        };
-        self.order.retain(|(number, value)| current(number, value));
+    /// What is left: a crash came between the deletion of an exchange and a publish to it.
+    pub(in crate::vhost) fn leftovers(self) -> impl Iterator<Item = Record> {
+        let pages = self.pages.into_iter();
+        pages.flat_map(|(id, pages)| {
+            let undefine = move |(page, _)| definitions::undefine_seen(id, page);
+            pages.into_iter().map(undefine)
+        })
     }
 }
 
@@ -190,46 +300,8 @@ mod tests {
             "Invalid argument, 'x-cache-ttl' must be an integer greater than 0",
         );
         check_refused(
-            &[sized.clone(), (PERSISTENCE, string("tape"))],
+            &[sized, (PERSISTENCE, string("tape"))],
             "Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'",
         );
-        check_refused(
-            &[sized, (PERSISTENCE, string("disk"))],
-            "x-cache-persistence 'disk' is not supported by this version of Leveret",
-        );
-    }
-
-    #[test]
-    fn a_value_is_new_until_it_was_seen_and_again_when_it_has_expired() {
-        let mut seen = Seen::default();
-        let mut insert = |value: u8, ttl: Option<u64>, now| {
-            seen.insert(vec![value], ttl.map(|t| now + t), now, 9)
-        };
-        assert!(insert(1, Some(10), 100));
-        assert!(!insert(1, Some(10), 109));
-        assert!(insert(1, None, 110));
-        assert!(!insert(1, Some(1), u64::MAX - 1));
-    }
-
-    #[test]
-    fn a_full_memory_forgets_the_oldest() {
-        let mut seen = Seen::default();
-        for value in 0..100u8 {
-            assert!(seen.insert(vec![value], None, 0, 3));
-        }
-        assert_eq!((seen.entries.len(), seen.order.len()), (3, 3));
-        assert!(!seen.insert(vec![97], None, 0, 3));
-        assert!(seen.insert(vec![96], None, 0, 3));
-        assert!(seen.insert(vec![97], None, 0, 3), "it was the oldest then");
-    }
-
-    #[test]
-    fn values_that_expire_again_and_again_pile_nothing_up() {
-        let mut seen = Seen::default();
-        for now in 0..10_000 {
-            assert!(seen.insert(vec![1], Some(now), now, 1000));
-        }
-        assert!(seen.order.len() <= 64);
-        assert_eq!((seen.entries.len(), seen.bytes), (1, 1 + ENTRY_BYTES));
     }
 }

@@ -3,10 +3,12 @@
 //! Which binding takes which message is for `routing`; here is what happens to a message on its way there. Arguments are
 //! judged once, at the declaration, with RabbitMQ's texts.
 
-mod deduplication;
+pub(super) mod deduplication;
 pub(super) mod delay;
 mod hash_on;
 mod history;
+pub(super) mod seen;
+mod sightings;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -19,12 +21,16 @@ use crate::queue::delay::asked_delay;
 use crate::routing::Kind;
 use crate::routing::mix;
 use crate::routing::stable_hash;
+use crate::store::Record;
+use crate::store::Store;
 use crate::vhost::Destination;
 use crate::vhost::QueueHandle;
 use crate::vhost::letter::Letter;
 use deduplication::Deduplication;
+use deduplication::StoredPages;
 use hash_on::HashOn;
 use history::History;
+pub use sightings::Sightings;
 
 /// What SplitMix64 adds for each number.
 const RANDOM_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -35,7 +41,7 @@ pub(super) struct ExchangeType {
     pub(super) rule: Kind,
     hash_on: HashOn,
     history: Option<History>,
-    deduplication: Option<Deduplication>,
+    deduplication: Option<Arc<Deduplication>>,
     /// Where the messages of a delayed exchange wait.
     pub(super) delayed: Option<Arc<QueueHandle>>,
     /// State of a random number generator (SplitMix64).
@@ -60,7 +66,7 @@ impl ExchangeType {
         } else if rule == Kind::RecentHistory {
             parsed.history = Some(History::parse(arguments)?);
         } else if rule == Kind::Deduplication {
-            parsed.deduplication = Some(Deduplication::parse(arguments)?);
+            parsed.deduplication = Some(Arc::new(Deduplication::parse(arguments)?));
         }
         Ok(parsed)
     }
@@ -74,6 +80,42 @@ impl ExchangeType {
             deduplication: None,
             delayed: None,
             random: AtomicU64::new(0),
+        }
+    }
+
+    /// Keeps what it sees in the store, under this id, if that was asked for.
+    pub(super) fn keep_seen(&mut self, id: impl FnOnce() -> u64, store: &Arc<Store>) {
+        let memory = self.deduplication.as_mut().and_then(Arc::get_mut);
+        if let Some(memory) = memory.filter(|memory| memory.on_disk()) {
+            memory.keep(id(), Arc::clone(store));
+        }
+    }
+
+    /// The id under which the store has what it saw.
+    pub(super) fn seen_kept_as(&self) -> Option<u64> {
+        self.deduplication.as_ref()?.kept_as()
+    }
+
+    /// Takes over what it saw before a restart.
+    pub(super) fn restore_seen(&self, pages: &mut StoredPages<'_>, now: u64) {
+        if let Some(memory) = &self.deduplication
+            && let Some(id) = memory.kept_as()
+        {
+            pages.give_back(id, memory, now);
+        }
+    }
+
+    /// How much is remembered, and for how long, where a policy says so.
+    pub(super) fn govern_seen(&self, size: Option<u64>, ttl: Option<u64>) {
+        if let Some(memory) = &self.deduplication {
+            memory.govern(size, ttl);
+        }
+    }
+
+    /// Its exchange is deleted.
+    pub(super) fn end_seen(&self, records: &mut Vec<Record>) {
+        if let Some(memory) = &self.deduplication {
+            memory.end(records);
         }
     }
 
@@ -126,15 +168,17 @@ impl ExchangeType {
         &self,
         router: &crate::routing::Router<Destination>,
         keys: &[&str],
-        letter: Option<&Letter<'_>>,
+        letter: Option<(&Letter<'_>, &mut Sightings)>,
         out: &mut Vec<Destination>,
     ) {
+        let (letter, sightings) = letter.unzip();
         if let Some(letter) = letter {
             if let Some(history) = &self.history {
                 history.remember(letter);
             }
-            let seen = self.deduplication.as_ref();
-            if seen.is_some_and(|seen| seen.is_duplicate(letter)) {
+            if let (Some(seen), Some(sightings)) = (&self.deduplication, sightings)
+                && seen.is_duplicate(letter, sightings)
+            {
                 return;
             }
         }

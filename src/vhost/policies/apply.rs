@@ -94,6 +94,9 @@ impl Exchange {
     /// Answers whether it now routes otherwise.
     pub(in crate::vhost) fn govern(&self, policies: &Policies) -> bool {
         let applied = policies.applied_to(Subject::Exchange, &self.name);
+        let number = |key| applied.number(key);
+        self.behaviour
+            .govern_seen(number("x-cache-size"), number("x-cache-ttl"));
         let mut governed = self.governed.write();
         let by_policy = || ExchangeName::new(&applied.text("alternate-exchange")?).ok();
         let alternate = self.declared_alternate().or_else(by_policy);

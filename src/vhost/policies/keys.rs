@@ -2,7 +2,7 @@
 //! make one (RabbitMQ's `rabbit_policies`, `rabbit_mirror_queue_misc`, `rabbit_quorum_queue`).
 //!
 //! What a key does to a queue or an exchange is known where it is obeyed. `ha-*` keys and placements are judged, kept
-//! and shown, and change nothing on one node.
+//! and shown, and change nothing on one node; nor does `x-cache-persistence`, as in its plugin.
 
 use serde_json::Value;
 
@@ -157,6 +157,19 @@ const KEYS: &[Key] = &[
         |value| between(0, SEGMENT_BYTES_MAX, value, "segment size"),
         Merge::Never,
     ),
+    // Those of the community's plugin for deduplication.
+    key("x-cache-persistence", cache_persistence, Merge::Never),
+    key(
+        "x-cache-size",
+        |value| positive("x-cache-size", value),
+        Merge::Never,
+    ),
+    key(
+        "x-cache-ttl",
+        |value| positive("x-cache-ttl", value),
+        Merge::Never,
+    ),
+    key("x-message-deduplication", deduplication, Merge::Never),
 ];
 
 /// Judged together, after all others.
@@ -339,6 +352,36 @@ fn any(_: &Value) -> Result<(), String> {
     Ok(())
 }
 
+fn cache_persistence(value: &Value) -> Result<(), String> {
+    if matches!(value.as_str(), Some("disk" | "memory")) {
+        return Ok(());
+    }
+    Err(format!(
+        "\"x-cache-persistence\" must be either \"disk\" or \"memory\", got {}",
+        term(value)
+    ))
+}
+
+fn positive(name: &str, value: &Value) -> Result<(), String> {
+    if value.as_u64().is_some_and(|number| number > 0) {
+        return Ok(());
+    }
+    Err(format!(
+        "\"{name}\" must be an integer greater than 0, got {}",
+        term(value)
+    ))
+}
+
+fn deduplication(value: &Value) -> Result<(), String> {
+    if value.is_boolean() {
+        return Ok(());
+    }
+    Err(format!(
+        "\"x-message-deduplication\" must be a boolean, got {}",
+        term(value)
+    ))
+}
+
 fn text(value: &Value, what: &str) -> Result<(), String> {
     if value.is_string() {
         Ok(())
@@ -470,6 +513,22 @@ mod tests {
         check(
             json!({"delivery-limit": -1}),
             "-1 is not a valid delivery limit",
+        );
+        check(
+            json!({"x-cache-size": 0}),
+            "\"x-cache-size\" must be an integer greater than 0, got 0",
+        );
+        check(
+            json!({"x-cache-ttl": "1"}),
+            "\"x-cache-ttl\" must be an integer greater than 0, got <<\"1\">>",
+        );
+        check(
+            json!({"x-cache-persistence": 1}),
+            "\"x-cache-persistence\" must be either \"disk\" or \"memory\", got 1",
+        );
+        check(
+            json!({"x-message-deduplication": 1}),
+            "\"x-message-deduplication\" must be a boolean, got 1",
         );
         check(
             json!({"nope": 1}),

@@ -124,15 +124,22 @@ impl Applied {
         Some(merged)
     }
 
-    /// The same as arguments of a declaration, their keys with the prefix `x-` that those of queues have.
+    /// The same as arguments of a declaration, their keys with the prefix `x-` that those of queues have. Keys of plugins
+    /// have it in policies too.
     pub(super) fn arguments(&self) -> Arguments {
         let mut arguments = Arguments::default();
         for (key, value) in self.definition().unwrap_or_default() {
             if let Some(value) = argument(&value) {
-                arguments.set(&format!("x-{key}"), value);
+                let name = key.strip_prefix("x-").unwrap_or(&key);
+                arguments.set(&format!("x-{name}"), value);
             }
         }
         arguments
+    }
+
+    /// The number under `key`.
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.definition()?.get(key)?.as_u64()
     }
 
     /// The text under `key`.
