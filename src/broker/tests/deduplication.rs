@@ -41,7 +41,12 @@ fn set_policy(node: &Node, name: &str, definition: Value) {
         priority: None,
         apply_to: None,
     };
-    let policy = Policy::judge(PolicyKind::Ordinary, spec).expect("a policy");
+    let policy = Policy::judge(
+        PolicyKind::Ordinary,
+        spec,
+        crate::model::Permitted::default(),
+    )
+    .expect("a policy");
     let vhost = node.vhost("/").expect("the default one");
     vhost.set_policy(PolicyKind::Ordinary, policy, NOW);
 }

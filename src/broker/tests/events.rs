@@ -530,7 +530,12 @@ fn queues_that_a_policy_reaches_or_leaves_are_told() {
             priority: Some(json!(priority)),
             apply_to: None,
         };
-        let policy = Policy::judge(PolicyKind::Ordinary, spec).expect("a policy");
+        let policy = Policy::judge(
+            PolicyKind::Ordinary,
+            spec,
+            crate::model::Permitted::default(),
+        )
+        .expect("a policy");
         vhost.set_policy(PolicyKind::Ordinary, policy, NOW);
         node.tell_changes("boss", NOW);
     };
