@@ -44,7 +44,10 @@ impl Delayed {
     pub(super) fn insert(&mut self, first: u64, run: &Run, enqueued_at: u64) {
         for (index, message) in run.iter().enumerate() {
             let delay = asked_delay(message.header()).unwrap_or(0);
-            let due = enqueued_at.saturating_add(u64::try_from(delay).unwrap_or(0));
+            // It came at some time within that millisecond, so one more must begin before the delay is surely over.
+            let due = enqueued_at
+                .saturating_add(u64::try_from(delay).unwrap_or(0))
+                .saturating_add(1);
             let alone = run.slice(index..index + 1).detached_if_sparse();
             self.waiting.insert((due, first + index as u64), alone);
         }
@@ -205,9 +208,9 @@ mod tests {
         queue.enqueue(messages(&[300, 100, 200, 100]), 1000, &mut records);
         assert_eq!(queue.delayed_count(), 4);
         assert_eq!(queue.counts().ready, 0, "nobody can take them");
-        assert_eq!(queue.next_deadline(), Some(1100));
-        assert!(taken(&mut queue, 1099).is_empty());
-        assert_eq!(taken(&mut queue, 1100), ["100", "100"]);
+        assert_eq!(queue.next_deadline(), Some(1101));
+        assert!(taken(&mut queue, 1100).is_empty());
+        assert_eq!(taken(&mut queue, 1101), ["100", "100"]);
         queue.enqueue(messages(&[1]), 1150, &mut records);
         assert_eq!(taken(&mut queue, 1400), ["1", "200", "300"]);
         assert_eq!((queue.delayed_count(), queue.next_deadline()), (0, None));
@@ -224,7 +227,7 @@ mod tests {
     fn restored_messages_keep_their_time() {
         let mut queue = Queue::for_delayed(QueueId(1), true, Position(1), 0);
         queue.restore(Position(5), messages(&[i64::MAX, 500]), true, 1000);
-        assert_eq!(queue.next_deadline(), Some(1500));
+        assert_eq!(queue.next_deadline(), Some(1501));
         assert_eq!(taken(&mut queue, 9_999_999), ["500"]);
         let mut records = Vec::new();
         queue.enqueue(messages(&[1]), 1000, &mut records);

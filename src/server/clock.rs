@@ -9,7 +9,9 @@ use std::time::UNIX_EPOCH;
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     base: Instant,
-    base_ms: u64,
+    /// What the system's clock said at `base`. Not in milliseconds: each start would round another part of one away, and
+    /// what is due after a restart would come that much too early.
+    since_epoch: Duration,
 }
 
 #[expect(
@@ -24,7 +26,7 @@ impl Clock {
             .unwrap_or(Duration::ZERO);
         Self {
             base: Instant::now(),
-            base_ms: since_epoch.as_millis() as u64,
+            since_epoch,
         }
     }
 
@@ -35,11 +37,32 @@ impl Clock {
 
     /// `now` as milliseconds since the Unix epoch.
     pub fn millis(&self, now: Instant) -> u64 {
-        self.base_ms + now.saturating_duration_since(self.base).as_millis() as u64
+        (self.since_epoch + now.saturating_duration_since(self.base)).as_millis() as u64
     }
 
-    /// When `millis` will be, as monotonic time.
+    /// When `millis` will begin, as monotonic time.
     pub fn instant(&self, millis: u64) -> Instant {
-        self.base + Duration::from_millis(millis.saturating_sub(self.base_ms))
+        self.base + Duration::from_millis(millis).saturating_sub(self.since_epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_millisecond_begins_where_it_begins_on_the_systems_clock() {
+        // As if each was started in another part of a millisecond.
+        for nanos in [0, 1, 499_999, 999_999] {
+            let clock = Clock {
+                since_epoch: Duration::new(1000, nanos),
+                ..Clock::start()
+            };
+            let begin = clock.instant(1_000_005);
+            assert_eq!(clock.millis(begin), 1_000_005);
+            assert_eq!(clock.millis(begin - Duration::from_nanos(1)), 1_000_004);
+            let past = begin - clock.base + Duration::from_nanos(nanos.into());
+            assert_eq!(past, Duration::from_millis(5));
+        }
     }
 }
