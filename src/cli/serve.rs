@@ -131,6 +131,8 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         store: StoreOptions {
             pending_bytes_max: settings.store.pending_bytes_max,
             cache_bytes: settings.store.cache_bytes,
+            ring_segment_bytes: settings.store.ring_segment_bytes,
+            ring_segments: settings.store.ring_segments,
         },
         product: settings.product.clone(),
         version: settings.version.clone(),

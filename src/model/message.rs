@@ -346,6 +346,21 @@ impl Run {
         }
     }
 
+    /// Routes, headers and bodies of all its messages, back to back in order.
+    pub fn bytes(&self) -> &[u8] {
+        match (self.first_entry(), self.last_entry()) {
+            (Some(first), Some(last)) => {
+                &self.chunk.bytes[first.at as usize..last.at as usize + last.len()]
+            }
+            _ => &[],
+        }
+    }
+
+    /// Equal for runs of the very same messages while one of them lives: where they lie, not what they say.
+    pub fn identity(&self) -> (usize, u32, u32) {
+        (Arc::as_ptr(&self.chunk) as usize, self.start, self.end)
+    }
+
     /// Sum of the body sizes.
     pub fn body_bytes(&self) -> u64 {
         self.iter().map(|message| message.body().len() as u64).sum()
@@ -431,6 +446,33 @@ impl RunBuilder {
         };
         builder.entry(0, route_bytes, header_bytes, body_bytes, traits);
         builder.finish()
+    }
+
+    /// A builder over a buffer in which messages lie already, for [`RunBuilder::found`].
+    pub fn over(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            entries: Vec::new(),
+            demanding: false,
+        }
+    }
+
+    /// Adds a message whose route begins at `at` of the buffer, header and body right behind it. They are added in the
+    /// order in which they lie, without gaps between them.
+    ///
+    /// # Panics
+    /// When it reaches outside of the buffer or does not follow the one before it.
+    pub fn found(&mut self, at: usize, route: usize, header: usize, body: usize, traits: Traits) {
+        assert!(
+            at + route + header + body <= self.bytes.len(),
+            "a message lies in its buffer"
+        );
+        let follows = |last: &Entry| last.at as usize + last.len() == at;
+        assert!(
+            self.entries.last().is_none_or(follows),
+            "messages lie back to back"
+        );
+        self.entry(at, route, header, body, traits);
     }
 
     /// Makes room for so many messages of so many bytes together.

@@ -141,6 +141,10 @@ pub struct StoreSettings {
     pub pending_bytes_max: usize,
     /// Page cache in bytes.
     pub cache_bytes: usize,
+    /// Size of a segment of the redo ring in bytes.
+    pub ring_segment_bytes: u64,
+    /// Number of segments of the redo ring.
+    pub ring_segments: usize,
 }
 
 impl Default for Settings {
@@ -198,6 +202,8 @@ impl Default for StoreSettings {
         Self {
             pending_bytes_max: 64 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
+            ring_segment_bytes: 64 * 1024 * 1024,
+            ring_segments: 4,
         }
     }
 }

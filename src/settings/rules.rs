@@ -143,6 +143,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("log.exchange", Rule::Flag),
     ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.cache_bytes", bytes(MIB, 1024 * 1024 * MIB)),
+    ("store.ring_segment_bytes", bytes(MIB, 4096 * MIB)),
+    ("store.ring_segments", count(2, 64)),
 ];
 
 /// The rule for `key`.

@@ -57,13 +57,25 @@ pub enum StoreError {
         /// What the database said.
         source: Box<redb::Error>,
     },
-    /// A commit failed. What of it reached the disk is unknown, so the store takes nothing more.
+    /// A write or a sync failed. What of it reached the disk is unknown, so the store takes nothing more.
     #[error("cannot commit {records} records: {source}; the store has stopped")]
     Commit {
         /// Number of records in the commit.
         records: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Messages of the ring could not be brought to their pages.
+    #[error("cannot write a checkpoint: {source}; the store has stopped")]
+    Checkpoint {
         /// What the database said.
         source: Box<redb::Error>,
+    },
+    /// The files of the ring cannot be made, read or removed.
+    #[error("cannot use the files of the ring: {source}")]
+    Ring {
+        /// What the system said.
+        source: io::Error,
     },
     /// The writer broke one of its own invariants; the store takes nothing more.
     #[error("the store's writer panicked: {message}; the store has stopped")]
@@ -89,5 +101,11 @@ fn queue_text(queue: Option<u64>) -> String {
     match queue {
         Some(queue) => format!("queue {queue}"),
         None => "all queues".to_owned(),
+    }
+}
+
+impl StoreError {
+    pub(crate) fn ring(source: io::Error) -> Self {
+        Self::Ring { source }
     }
 }

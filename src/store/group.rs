@@ -1,81 +1,73 @@
-//! One group commit: what many records come to, gathered in memory, then written in key order in one transaction.
+//! What one frame of the ring will say: records gathered in memory, in which what was put and settled again has vanished.
 //!
-//! A message that is put and settled in the same group leaves no trace in the file but the use of its position.
-//! Definitions coalesce to their last value. Records are applied strictly in the order in which they were handed over.
+//! Records are applied strictly in the order in which they were handed over. Settles of what lies on the disk already
+//! change the index at once; what is put enters it when the frame's place is known.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use redb::ReadableTable;
-use redb::Table;
-use redb::WriteTransaction;
-
-use crate::model::MessageRef;
+use crate::model::Lsn;
 use crate::model::QueueId;
 use crate::model::Run;
-use crate::store::blob;
-use crate::store::blob::STRETCH_BYTES;
-use crate::store::blob::Stretch;
-use crate::store::index::Extent;
+use crate::store::block::Draft;
 use crate::store::index::Index;
+use crate::store::index::Place;
 use crate::store::index::QueueIndex;
 use crate::store::record::Record;
-use crate::store::tables::BLOBS;
-use crate::store::tables::DEFINITIONS;
-use crate::store::tables::EXTENTS;
-use crate::store::tables::POSITIONS_RESERVED;
-use crate::store::tables::PlaceKey;
-use crate::store::tables::QUEUES;
 use crate::store::tables::definition_key;
-use crate::store::tables::extent_row;
-use crate::store::tables::place_key;
-use crate::store::tables::queue_keys;
 
 /// The changes of one group.
 #[derive(Default)]
 pub(crate) struct Group {
-    queues: BTreeMap<QueueId, QueueChanges>,
-    /// By key in the file; `None` removes.
-    definitions: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-/// Messages put in this group, at consecutive positions.
-struct Fresh {
-    run: Run,
-    enqueued_at: u64,
-}
-
-impl Fresh {
-    fn len(&self) -> u64 {
-        self.run.len() as u64
-    }
-
-    /// The same with other messages.
-    fn of(&self, run: Run) -> Self {
-        Self {
-            run,
-            enqueued_at: self.enqueued_at,
-        }
-    }
+    /// The records up to here are in it.
+    pub(crate) through: Lsn,
+    /// What they cost while they waited.
+    pub(crate) held_bytes: usize,
+    pub(crate) record_count: usize,
+    pub(crate) queues: HashMap<QueueId, Changes, foldhash::fast::FixedState>,
+    /// Queues that were deleted; no more records come for them.
+    pub(crate) deleted: Vec<QueueId>,
+    /// By key; `None` removes.
+    pub(crate) definitions: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// The first frame after the store was opened, which is written even when it says nothing.
+    pub(crate) opened: bool,
+    /// The last record of a clean stop.
+    pub(crate) clean: bool,
 }
 
 /// What happens to one queue.
-#[derive(Default)]
-struct QueueChanges {
-    /// The queue was deleted; everything below happened after.
-    deleted: bool,
-    /// Messages put and not settled, by the position of the first.
-    fresh: BTreeMap<u64, Fresh>,
-    /// Blobs in the file that are partly settled now.
-    touched: BTreeSet<u64>,
-    /// Blobs in the file that have nothing left.
-    emptied: BTreeSet<u64>,
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Messages put and not settled, in position order.
+    fresh: VecDeque<Fresh>,
+    /// Positions settled that lie on the disk, joined where they touch.
+    pub(crate) settled: Vec<Range<u64>>,
+    /// Pages in redb of which something was settled, by their first position.
+    pub(crate) touched: Vec<u64>,
+}
+
+/// Messages put in this group, at consecutive positions.
+#[derive(Debug, Clone)]
+struct Fresh {
+    first: u64,
+    run: Run,
+    enqueued_at: u64,
+    /// What was at the positions from here to the first was put and settled in this group.
+    gap_from: u64,
+}
+
+impl Fresh {
+    fn end(&self) -> u64 {
+        self.first + self.run.len() as u64
+    }
 }
 
 impl Group {
     /// Takes the next record.
     pub(crate) fn apply(&mut self, index: &mut Index, record: Record) {
+        self.record_count += 1;
         match record {
             Record::Put {
                 run,
@@ -83,37 +75,30 @@ impl Group {
                 enqueued_at,
             } => {
                 for (queue, first) in targets {
-                    let changes = self.queues.entry(queue).or_default();
                     let fresh = Fresh {
+                        first: first.0,
                         run: run.clone(),
                         enqueued_at,
+                        gap_from: first.0,
                     };
-                    put(index.entry(queue).or_default(), changes, first.0, &fresh);
+                    let changes = self.queues.entry(queue).or_default();
+                    changes.put(index.entry(queue).or_default(), fresh);
                 }
             }
             Record::Settle {
                 queue,
                 first,
                 count,
-            } => {
-                let positions = first.0..first.0.saturating_add(count);
-                let changes = self.queues.entry(queue).or_default();
-                settle(index.entry(queue).or_default(), changes, positions);
-            }
+            } => self.settle(index, queue, first.0..first.0.saturating_add(count)),
             Record::Purge { queue, ranges } => {
-                let changes = self.queues.entry(queue).or_default();
-                let index = index.entry(queue).or_default();
                 for positions in ranges {
-                    settle(index, changes, positions);
+                    self.settle(index, queue, positions);
                 }
             }
             Record::DeleteQueue { queue } => {
                 index.remove(&queue);
-                let deleted = QueueChanges {
-                    deleted: true,
-                    ..QueueChanges::default()
-                };
-                self.queues.insert(queue, deleted);
+                self.queues.remove(&queue);
+                self.deleted.push(queue);
             }
             Record::Define { kind, key, value } => {
                 self.definitions
@@ -125,231 +110,286 @@ impl Group {
         }
     }
 
-    /// Whether the file is right already.
+    fn settle(&mut self, index: &mut Index, queue: QueueId, positions: Range<u64>) {
+        // A queue that the store has never heard of has nothing to settle.
+        if let Some(index) = index.get_mut(&queue) {
+            let changes = self.queues.entry(queue).or_default();
+            changes.settle(index, positions);
+        }
+    }
+
+    /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self, index: &Index) -> bool {
         self.definitions.is_empty()
+            && self.deleted.is_empty()
+            && !(self.clean || self.opened)
             && self.queues.iter().all(|(queue, changes)| {
-                !changes.deleted
-                    && changes.fresh.is_empty()
-                    && changes.touched.is_empty()
-                    && changes.emptied.is_empty()
-                    && index.get(queue).is_none_or(|index| !index.needs_row())
+                changes.fresh.is_empty()
+                    && changes.settled.is_empty()
+                    && index
+                        .get(queue)
+                        .is_none_or(|index| index.next <= index.next_stated)
             })
     }
 
-    /// Writes everything; the index is equal to the file when `transaction` is committed.
-    pub(crate) fn write(
-        self,
-        index: &mut Index,
-        transaction: &WriteTransaction,
-    ) -> Result<(), redb::Error> {
-        let mut tables = Tables {
-            blobs: transaction.open_table(BLOBS)?,
-            extents: transaction.open_table(EXTENTS)?,
-            queues: transaction.open_table(QUEUES)?,
+    /// Messages of `queue` that wait to be written, among these positions.
+    pub(crate) fn waiting(&self, queue: QueueId, positions: &Range<u64>) -> Vec<(u64, Run, u64)> {
+        let Some(changes) = self.queues.get(&queue) else {
+            return Vec::new();
         };
-        for (queue, changes) in self.queues {
-            tables.write(queue, changes, index)?;
-        }
-        if !self.definitions.is_empty() {
-            let mut definitions = transaction.open_table(DEFINITIONS)?;
-            for (key, value) in self.definitions {
-                match value {
-                    Some(value) => definitions.insert(&key[..], &value[..])?,
-                    None => definitions.remove(&key[..])?,
-                };
-            }
-        }
-        Ok(())
+        let at = changes.at_or_after(positions.start);
+        let overlapping = changes
+            .fresh
+            .range(at..)
+            .take_while(|fresh| fresh.first < positions.end);
+        overlapping
+            .map(|fresh| {
+                let shared = fresh.first.max(positions.start)..fresh.end().min(positions.end);
+                let indexes =
+                    (shared.start - fresh.first) as usize..(shared.end - fresh.first) as usize;
+                (shared.start, fresh.run.slice(indexes), fresh.enqueued_at)
+            })
+            .collect()
     }
 }
 
-fn put(index: &mut QueueIndex, changes: &mut QueueChanges, first: u64, fresh: &Fresh) {
-    let positions = first..first + fresh.len();
-    if first < index.next {
-        let overlaps_fresh = changes
-            .fresh
-            .range(..positions.end)
-            .next_back()
-            .is_some_and(|(at, fresh)| at + fresh.len() > first);
-        assert!(
-            !overlaps_fresh && !index.overlaps(&positions),
-            "positions {positions:?} of a queue are put once"
+impl Changes {
+    fn put(&mut self, index: &mut QueueIndex, fresh: Fresh) {
+        let positions = fresh.first..fresh.end();
+        if fresh.first < index.next {
+            let at = self.at_or_after(positions.start);
+            let next = self.fresh.get(at);
+            let overlaps = next.is_some_and(|next| next.first < positions.end);
+            assert!(
+                !overlaps && !index.overlaps(&positions),
+                "positions {positions:?} of a queue are put once"
+            );
+            self.fresh.insert(at, fresh);
+        } else {
+            self.fresh.push_back(fresh);
+        }
+        index.next = index.next.max(positions.end);
+    }
+
+    /// The first entry that ends after `position`.
+    fn at_or_after(&self, position: u64) -> usize {
+        // Mostly it is the first: messages are settled in the order in which they came.
+        match self.fresh.front() {
+            Some(front) if front.end() > position => 0,
+            _ => self.fresh.partition_point(|fresh| fresh.end() <= position),
+        }
+    }
+
+    fn settle(&mut self, index: &mut QueueIndex, positions: Range<u64>) {
+        let mut at = positions.start;
+        while at < positions.end {
+            let entry = self.at_or_after(at);
+            let fresh = self.fresh.get(entry).map(|fresh| fresh.first..fresh.end());
+            let next_fresh = fresh.as_ref().map_or(u64::MAX, |fresh| fresh.start);
+            at = match fresh {
+                Some(fresh) if fresh.contains(&at) => {
+                    let end = fresh.end.min(positions.end);
+                    self.settle_fresh(entry, at..end);
+                    end
+                }
+                _ => {
+                    let end = positions.end.min(next_fresh);
+                    self.settle_stored(index, at..end);
+                    end
+                }
+            };
+        }
+    }
+
+    /// Settles positions of one entry.
+    fn settle_fresh(&mut self, entry: usize, positions: Range<u64>) {
+        let fresh = &mut self.fresh[entry];
+        let (first, end) = (fresh.first, fresh.end());
+        if positions.start > first {
+            let mut back = fresh.clone();
+            fresh.run.take_back((end - positions.start) as usize);
+            if positions.end < end {
+                back.run.take_front((positions.end - first) as usize);
+                back.first = positions.end;
+                back.gap_from = positions.start;
+                self.fresh.insert(entry + 1, back);
+            } else {
+                self.bridge(entry + 1, positions.start..end);
+            }
+        } else if positions.end < end {
+            fresh.run.take_front((positions.end - first) as usize);
+            fresh.first = positions.end;
+        } else {
+            let gap = fresh.gap_from..end;
+            self.fresh.remove(entry);
+            self.bridge(entry, gap);
+        }
+    }
+
+    /// All that was at the positions of `gap` is settled: an entry that follows at once may reach over it.
+    fn bridge(&mut self, entry: usize, gap: Range<u64>) {
+        if let Some(next) = self.fresh.get_mut(entry)
+            && next.gap_from == gap.end
+        {
+            next.gap_from = gap.start;
+        }
+    }
+
+    /// Settles what lies on the disk among these positions.
+    pub(crate) fn settle_stored(&mut self, index: &mut QueueIndex, positions: Range<u64>) {
+        let mut at = positions.start;
+        while at < positions.end {
+            let Some(block) = index.extent_at(at) else {
+                let next = index.extents.range(at..positions.end).next();
+                match next {
+                    Some((first, _)) => at = *first,
+                    None => return,
+                }
+                continue;
+            };
+            let end = block.end.min(positions.end);
+            let indexes = (at - block.start) as u32..(end - block.start) as u32;
+            if let Some(extent) = index.extents.get_mut(&block.start)
+                && extent.settle(indexes)
+            {
+                if matches!(extent.place, Place::Page(_))
+                    && self.touched.last() != Some(&block.start)
+                {
+                    self.touched.push(block.start);
+                }
+                if extent.is_settled() {
+                    index.extents.remove(&block.start);
+                }
+                match self.settled.last_mut() {
+                    Some(last) if last.end == at => last.end = end,
+                    _ => self.settled.push(at..end),
+                }
+            }
+            at = end;
+        }
+    }
+
+    /// Cuts what was put into blocks.
+    pub(crate) fn drafts(&self) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        let mut draft = Draft::default();
+        for fresh in &self.fresh {
+            let mut run = fresh.run.clone();
+            let mut first = fresh.first;
+            let mut bridged = !draft.is_empty() && fresh.gap_from <= draft.end();
+            while !run.is_empty() {
+                let taken = if bridged || draft.is_empty() {
+                    draft.take(first, &mut run, fresh.enqueued_at)
+                } else {
+                    0
+                };
+                first += taken as u64;
+                bridged = taken > 0;
+                if taken == 0 {
+                    drafts.push(std::mem::take(&mut draft));
+                }
+            }
+        }
+        if !draft.is_empty() {
+            drafts.push(draft);
+        }
+        drafts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Position;
+    use crate::store::tests::run_of;
+
+    const QUEUE: QueueId = QueueId(1);
+
+    fn put(group: &mut Group, index: &mut Index, first: u64, count: usize) {
+        let run = run_of(&vec!["x"; count]);
+        group.apply(
+            index,
+            Record::Put {
+                run,
+                targets: vec![(QUEUE, Position(first))],
+                enqueued_at: 1,
+            },
         );
     }
-    index.next = index.next.max(positions.end);
-    for open in index.not_settled_early(positions) {
-        let indexes = (open.start - first) as usize..(open.end - first) as usize;
-        let run = fresh.run.slice(indexes);
-        changes.fresh.insert(open.start, fresh.of(run));
-    }
-}
 
-fn settle(index: &mut QueueIndex, changes: &mut QueueChanges, positions: Range<u64>) {
-    let mut at = positions.start;
-    while at < positions.end {
-        at = if let Some(end) = changes.settle_fresh(at..positions.end) {
-            end
-        } else if let Some(extent) = index.extent_at(at) {
-            let end = extent.end.min(positions.end);
-            changes.settle_stored(index, extent.start, at..end);
-            end
-        } else {
-            let next_fresh = changes.fresh.range(at..).next().map(|(first, _)| *first);
-            let next_stored = index.extents.range(at..).next().map(|(first, _)| *first);
-            let next = [next_fresh, next_stored].into_iter().flatten().min();
-            let end = next.unwrap_or(u64::MAX).min(positions.end);
-            index.settle_early(at..end);
-            end
-        };
-    }
-}
-
-impl QueueChanges {
-    /// Settles messages of this group from the start of `positions`; returns the position after them, `None` when the
-    /// first is not of this group.
-    fn settle_fresh(&mut self, positions: Range<u64>) -> Option<u64> {
-        let (&first, fresh) = self.fresh.range(..=positions.start).next_back()?;
-        let run_end = first + fresh.len();
-        if positions.start >= run_end {
-            return None;
-        }
-        let end = run_end.min(positions.end);
-        let mut fresh = self.fresh.remove(&first)?;
-        let back = fresh.run.take_back((run_end - end) as usize);
-        if !back.is_empty() {
-            self.fresh.insert(end, fresh.of(back));
-        }
-        let front = fresh.run.take_front((positions.start - first) as usize);
-        if !front.is_empty() {
-            self.fresh.insert(first, fresh.of(front));
-        }
-        Some(end)
+    fn settle(group: &mut Group, index: &mut Index, positions: Range<u64>) {
+        group.apply(
+            index,
+            Record::Settle {
+                queue: QUEUE,
+                first: Position(positions.start),
+                count: positions.end - positions.start,
+            },
+        );
     }
 
-    /// Settles messages of the blob at `first`.
-    fn settle_stored(&mut self, index: &mut QueueIndex, first: u64, positions: Range<u64>) {
-        let Some(extent) = index.extents.get_mut(&first) else {
-            return;
-        };
-        let indexes = (positions.start - first) as u32..(positions.end - first) as u32;
-        if !extent.settle(indexes) {
-            return;
-        }
-        if extent.is_settled() {
-            index.extents.remove(&first);
-            self.touched.remove(&first);
-            self.emptied.insert(first);
-        } else {
-            self.touched.insert(first);
-        }
-    }
-}
-
-struct Tables<'t> {
-    blobs: Table<'t, &'static PlaceKey, &'static [u8]>,
-    extents: Table<'t, &'static PlaceKey, &'static [u8]>,
-    queues: Table<'t, &'static [u8; 8], u64>,
-}
-
-impl Tables<'_> {
-    fn write(
-        &mut self,
-        queue: QueueId,
-        changes: QueueChanges,
-        index: &mut Index,
-    ) -> Result<(), redb::Error> {
-        if changes.deleted {
-            self.delete(queue)?;
-        }
-        let Some(index) = index.get_mut(&queue) else {
-            return Ok(());
-        };
-        for first in changes.emptied {
-            let key = place_key(queue, first);
-            self.blobs.remove(&key)?;
-            self.extents.remove(&key)?;
-        }
-        for first in changes.touched {
-            if let Some(extent) = index.extents.get(&first) {
-                let key = place_key(queue, first);
-                let row = extent_row(&key, extent.count(), extent.bits());
-                self.extents.insert(&key, &row[..])?;
-            }
-        }
-        for blob in blobs_of(&changes.fresh) {
-            let key = place_key(queue, blob.first);
-            let count = blob.messages.len() as u32;
-            let mut row = self.blobs.insert_reserve(&key, blob.bytes)?;
-            blob::encode(&key, &blob.messages, &blob.times, row.as_mut());
-            drop(row);
-            self.extents
-                .insert(&key, &extent_row(&key, count, &[])[..])?;
-            index.extents.insert(blob.first, Extent::new(count, &[]));
-        }
-        if index.needs_row() {
-            index.next_stored = index.next.saturating_add(POSITIONS_RESERVED);
-            self.queues
-                .insert(&queue.0.to_be_bytes(), index.next_stored)?;
-        }
-        Ok(())
+    /// First position, number of positions and number of messages of each block.
+    fn blocks(group: &Group) -> Vec<(u64, u32, usize)> {
+        let drafts = group.queues[&QUEUE].drafts();
+        drafts
+            .iter()
+            .map(|draft| {
+                let messages = draft.runs().map(Run::len).sum();
+                (draft.first(), draft.positions(), messages)
+            })
+            .collect()
     }
 
-    /// By range and not by what the index knows, so that damaged rows go too.
-    fn delete(&mut self, queue: QueueId) -> Result<(), redb::Error> {
-        let [first, last] = queue_keys(queue);
-        for table in [&mut self.blobs, &mut self.extents] {
-            if table.range::<&PlaceKey>(&first..=&last)?.next().is_some() {
-                table.retain_in::<&PlaceKey, _>(&first..=&last, |_, _| false)?;
-            }
-        }
-        self.queues.remove(&queue.0.to_be_bytes())?;
-        Ok(())
+    #[test]
+    fn what_is_settled_before_it_is_written_is_not_written() {
+        let (mut group, mut index) = (Group::default(), Index::default());
+        put(&mut group, &mut index, 1, 10);
+        put(&mut group, &mut index, 11, 10);
+        settle(&mut group, &mut index, 1..4);
+        settle(&mut group, &mut index, 6..8);
+        settle(&mut group, &mut index, 9..13);
+        settle(&mut group, &mut index, 20..25);
+        assert!(group.queues[&QUEUE].settled.is_empty());
+        assert_eq!(blocks(&group), [(4, 16, 10)]);
+
+        let (mut group, mut index) = (Group::default(), Index::default());
+        put(&mut group, &mut index, 1, 10);
+        put(&mut group, &mut index, 11, 1);
+        settle(&mut group, &mut index, 1..12);
+        index.get_mut(&QUEUE).expect("known").next_stated = 100;
+        assert!(group.is_empty(&index));
     }
-}
 
-/// Messages that go into one blob.
-struct NewBlob<'a> {
-    first: u64,
-    messages: Vec<MessageRef<'a>>,
-    times: Vec<Stretch>,
-    bytes: usize,
-}
-
-impl NewBlob<'_> {
-    /// By how much one more message makes it grow.
-    fn added_bytes(&self, message: MessageRef<'_>, at: u64) -> usize {
-        let same_time = self.times.last().is_some_and(|last| last.at == at);
-        blob::message_bytes(message) + if same_time { 0 } else { STRETCH_BYTES }
+    #[test]
+    fn positions_that_were_never_put_are_not_bridged() {
+        let (mut group, mut index) = (Group::default(), Index::default());
+        put(&mut group, &mut index, 1, 2);
+        put(&mut group, &mut index, 4, 2);
+        put(&mut group, &mut index, 6, 2);
+        settle(&mut group, &mut index, 3..4);
+        assert_eq!(blocks(&group), [(1, 2, 2), (4, 4, 4)]);
+        // What comes late finds its place.
+        put(&mut group, &mut index, 30, 2);
+        put(&mut group, &mut index, 28, 2);
+        assert_eq!(blocks(&group)[2..], [(28, 4, 4)]);
     }
-}
 
-/// Cuts runs into blobs: positions in a blob are consecutive, and several messages share one only while they fit.
-fn blobs_of(fresh: &BTreeMap<u64, Fresh>) -> impl Iterator<Item = NewBlob<'_>> {
-    let messages = fresh.iter().flat_map(|(first, fresh)| {
-        let messages = (*first..).zip(fresh.run.iter());
-        messages.map(|(position, message)| (position, message, fresh.enqueued_at))
-    });
-    let mut messages = messages.peekable();
-    std::iter::from_fn(move || {
-        let (first, message, at) = messages.next()?;
-        let mut blob = NewBlob {
-            first,
-            bytes: blob::blob_bytes(blob::message_bytes(message), 1),
-            messages: vec![message],
-            times: vec![Stretch::new(at)],
-        };
-        while let Some((_, message, at)) = messages.next_if(|(position, message, at)| {
-            *position == first + blob.messages.len() as u64
-                && blob.bytes + blob.added_bytes(*message, *at) <= blob::BLOB_BYTES_MAX
-        }) {
-            blob.bytes += blob.added_bytes(message, at);
-            blob.messages.push(message);
-            match blob.times.last_mut() {
-                Some(last) if last.at == at => last.messages += 1,
-                _ => blob.times.push(Stretch::new(at)),
-            }
-        }
-        Some(blob)
-    })
+    #[test]
+    #[should_panic(expected = "put once")]
+    fn a_position_is_put_once() {
+        let (mut group, mut index) = (Group::default(), Index::default());
+        put(&mut group, &mut index, 1, 2);
+        put(&mut group, &mut index, 2, 1);
+    }
+
+    #[test]
+    fn what_waits_can_be_read() {
+        let (mut group, mut index) = (Group::default(), Index::default());
+        put(&mut group, &mut index, 1, 5);
+        put(&mut group, &mut index, 9, 5);
+        let found = group.waiting(QUEUE, &(3..11));
+        let found: Vec<_> = found.iter().map(|(at, run, _)| (*at, run.len())).collect();
+        assert_eq!(found, [(3, 3), (9, 2)]);
+        assert!(group.waiting(QueueId(2), &(1..5)).is_empty());
+    }
 }

@@ -1,35 +1,46 @@
-//! Durable records: messages of durable queues and definitions, in one redb file, written by one thread.
+//! Durable records: messages of durable queues and definitions. A ring of log segments takes them, redb is their home.
 //!
 //! The store knows neither vhosts nor exchanges nor consumers; it never waits on a caller and never blocks one on the
 //! disk. It asks no clock and runs on no runtime. Nothing outside this folder names redb.
 //!
-//! Records go `append` → `inbox` → `writer`, which gathers a `group` against the `index` and commits it; `recover` reads
-//! the file at the start, `load` reads messages. `tables` and `blob` state the byte layout.
+//! Records go `append` → `inbox` → `writer`, which gathers a `group` against the `index`, encodes it as a frame of the
+//! `ring`, writes and syncs it. `checkpoint` brings what lives long to redb (`pages`); `recover` and `replay` read both at
+//! the start, `read` reads messages. `tables`, `block` and `ring/frame` state the byte layout.
 //!
 //! Invariants:
-//! - The durable number moves only after redb has synced; nobody learns of it before.
+//! - The durable number moves only after the ring was synced; nobody learns of it before.
 //! - What is on disk is at any time the outcome of a prefix of the appends: order is kept, an append is atomic.
-//! - After a failed commit nothing is written, confirmed or taken any more.
-//! - Memory for what is stored is one index entry a blob; memory for what waits is bounded by back-pressure.
+//! - A segment of the ring is used again only when redb has durably everything that was alive in it.
+//! - After a failed write or sync nothing is written, confirmed or taken any more.
+//! - Memory for what is stored is one index entry a block; memory for what waits is bounded by back-pressure.
 
-mod blob;
+mod block;
+mod checkpoint;
+mod core;
+mod disk;
 mod error;
 mod group;
 mod inbox;
 mod index;
-mod load;
+mod pages;
+mod read;
 mod record;
 mod recover;
+mod replay;
+mod ring;
+mod shared;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Condvar;
 use parking_lot::Mutex;
 use redb::Database;
 
@@ -42,9 +53,14 @@ use crate::model::Lsn;
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::Run;
+use crate::store::disk::Directory;
+use crate::store::disk::Disk;
 use crate::store::inbox::Inbox;
 use crate::store::inbox::Mark;
-use crate::store::writer::Writer;
+use crate::store::recover::Found;
+use crate::store::ring::RingLimits;
+use crate::store::ring::frame::FRAME_ALIGN;
+use crate::store::shared::Shared;
 
 /// Bounds of the store's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +69,11 @@ pub struct StoreOptions {
     pub pending_bytes_max: usize,
     /// redb's page cache.
     pub cache_bytes: usize,
+    /// Size of a segment of the ring when it has grown up, rounded up to a multiple of 4096.
+    pub ring_segment_bytes: u64,
+    /// Number of segments of the ring, at least 2. What is settled within the traffic that all but one of them take is never
+    /// written to redb.
+    pub ring_segments: usize,
 }
 
 impl Default for StoreOptions {
@@ -60,6 +81,8 @@ impl Default for StoreOptions {
         Self {
             pending_bytes_max: 64 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
+            ring_segment_bytes: 64 * 1024 * 1024,
+            ring_segments: 4,
         }
     }
 }
@@ -108,53 +131,91 @@ pub struct StoredMessages {
 
 /// The durable records of one node. Shared as `Arc<Store>`.
 ///
-/// Dropped without [`Store::close`] it still commits what waits, but the file counts as not closed.
+/// Dropped without [`Store::close`] it still commits what waits, but the store counts as not closed.
 pub struct Store {
-    inbox: Arc<Inbox>,
-    /// For readers; gone when the store is closed.
-    database: Mutex<Option<Arc<Database>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    threads: Mutex<Threads>,
 }
 
+#[derive(Default)]
+struct Threads {
+    writers: Vec<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// The ring's directory beside redb's file.
+const RING_DIRECTORY: &str = "ring";
+
 impl Store {
-    /// Opens `dir/leveret.redb`, creating both when they are missing, and starts the writer thread.
+    /// Opens `dir/leveret.redb` and `dir/ring`, creating them when they are missing, and starts the store's threads.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Store, Recovered), StoreError> {
         let (database, path) = recover::open_file(dir, &options)?;
-        Self::start(database, &path, &options)
+        let disk = Directory::new(dir.join(RING_DIRECTORY)).map_err(StoreError::ring)?;
+        Self::start(database, Box::new(disk), &path, &options)
     }
 
-    /// As [`Store::open`] on any storage, which is initialised when it is empty.
+    /// As [`Store::open`] on a simulated disk, which is initialised when it is empty.
     #[cfg(test)]
     pub(crate) fn open_with(
-        backend: impl redb::StorageBackend,
+        disk: tests::disk::SimulatedDisk,
         options: StoreOptions,
     ) -> Result<(Store, Recovered), StoreError> {
+        let backend = disk.redb_file().map_err(StoreError::ring)?;
         let (database, path) = recover::open_backend(backend, &options)?;
-        Self::start(database, &path, &options)
+        Self::start(database, Box::new(disk), &path, &options)
     }
 
     fn start(
         database: Database,
+        disk: Box<dyn Disk>,
         path: &Path,
         options: &StoreOptions,
     ) -> Result<(Store, Recovered), StoreError> {
-        let (index, recovered) = recover::recover(&database, path)?;
-        let database = Arc::new(database);
-        let inbox = Arc::new(Inbox::new(options.pending_bytes_max));
-        let writer = Writer {
-            database: Arc::clone(&database),
-            index,
-            inbox: Arc::clone(&inbox),
+        let limits = RingLimits {
+            segment_bytes: options.ring_segment_bytes.next_multiple_of(FRAME_ALIGN),
+            segments: options.ring_segments,
         };
-        let thread = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(|| writer.run())
-            .map_err(|source| StoreError::Thread { source })?;
+        let Found {
+            mut core,
+            clean,
+            definitions,
+        } = recover::recover(&database, &*disk, path, limits)?;
+        let recovered = Recovered {
+            clean,
+            definitions,
+            queues: core.recovered_queues(),
+        };
+        // From now on the store is in use, and the next who opens it shall see it.
+        core.open.opened = true;
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            inbox: Inbox::new(options.pending_bytes_max),
+            disk,
+            database: Mutex::new(Some(Arc::new(database))),
+            room: Condvar::new(),
+            chores: Condvar::new(),
+            written: Condvar::new(),
+        });
+        shared.inbox.begin();
         let store = Store {
-            inbox,
-            database: Mutex::new(Some(database)),
-            writer: Mutex::new(Some(thread)),
+            shared: Arc::clone(&shared),
+            threads: Mutex::default(),
         };
+        let spawn = |name: &str, work: fn(&Shared)| {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread
+                .spawn(move || work(&shared))
+                .map_err(|source| StoreError::Thread { source })
+        };
+        {
+            let mut threads = store.threads.lock();
+            let keep = |shared: &Shared| writer::guard(shared, || checkpoint::run(shared));
+            threads.keeper = Some(spawn("store-pages", keep)?);
+            for _ in 0..2 {
+                threads.writers.push(spawn("store", writer::run)?);
+            }
+        }
         Ok((store, recovered))
     }
 
@@ -164,50 +225,109 @@ impl Store {
     /// Returns the number to wait for: [`Lsn::NONE`] when there are no records, one that is never reached when the store
     /// has failed or is closed.
     pub fn append(&self, records: Vec<Record>) -> Lsn {
-        self.inbox.append(records)
+        self.shared.inbox.append(records)
     }
 
     /// Everything up to here is on disk.
     pub fn durable(&self) -> Lsn {
-        self.inbox.durable()
+        self.shared.inbox.durable()
     }
 
     /// Calls `waiter` once after the commit that reaches `lsn`; at once when it is reached already; never when the store
     /// fails before.
     pub fn notify(&self, lsn: Lsn, waiter: Arc<dyn CommitWaiter>) {
-        self.inbox.notify(lsn, waiter);
+        self.shared.inbox.notify(lsn, waiter);
     }
 
     /// Blocks until `lsn`, which [`Store::append`] returned, is durable. For start-up and tools, never from an event loop.
     pub fn wait(&self, lsn: Lsn) -> Result<(), StoreError> {
-        self.inbox.wait(lsn)
+        self.shared.inbox.wait(lsn)
     }
 
     /// More than [`StoreOptions::pending_bytes_max`] waited for their commit and not yet half of it is gone: publishers
     /// should not be read.
     pub fn congested(&self) -> bool {
-        self.inbox.congested()
+        self.shared.inbox.congested()
     }
 
     /// Calls `waiter` once when the store is not congested (any more), or has failed.
     pub fn notify_uncongested(&self, waiter: Arc<dyn CommitWaiter>) {
-        self.inbox.notify_uncongested(waiter);
+        self.shared.inbox.notify_uncongested(waiter);
     }
 
-    /// The committed messages of one queue. For recovery: reads all of them into memory.
+    /// The messages of one queue. For recovery: reads all of them into memory.
     ///
-    /// A damaged blob is logged with its place and left out; everything else comes.
+    /// A damaged block is logged with its place and left out; everything else comes.
     pub fn load(&self, queue: QueueId) -> Result<StoredMessages, StoreError> {
-        load::load(&*self.database()?, queue).map_err(|error| load_error(Some(queue), error))
+        let next = self
+            .shared
+            .core
+            .lock()
+            .index
+            .get(&queue)
+            .map_or(1, |index| index.next);
+        Ok(StoredMessages {
+            runs: self.read(queue, 0..u64::MAX, u64::MAX)?,
+            next: Position(next),
+        })
+    }
+
+    /// Messages of one queue at these positions that are not settled, in order, until about `bytes_max` octets of bodies
+    /// were read; at least one when there is one. Blocks on the disk.
+    ///
+    /// A damaged block is logged with its place and left out; everything else comes.
+    pub fn read(
+        &self,
+        queue: QueueId,
+        positions: Range<u64>,
+        bytes_max: u64,
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        if self.shared.database.lock().is_none() {
+            return Err(StoreError::Closed);
+        }
+        read::read(&self.shared, queue, positions, bytes_max)
+    }
+
+    /// Brings everything that was handed over to redb. Blocks until it is there.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let seen = {
+            let mut core = shared.core.lock();
+            core.absorb(&shared.inbox);
+            core.open.through.max(core.sealed_through)
+        };
+        self.wait(seen)?;
+        let mut core = shared.core.lock();
+        let Some(through) = core.ring.turn() else {
+            return Ok(());
+        };
+        core.forced = core.forced.max(Some(through));
+        shared.chores.notify_one();
+        while core.ring.oldest().is_some_and(|oldest| oldest <= through) {
+            if let Some(failure) = shared.inbox.failure() {
+                return Err(StoreError::Stopped(failure));
+            }
+            if core.ended {
+                return Err(StoreError::Closed);
+            }
+            shared.written.wait(&mut core);
+        }
+        Ok(())
     }
 
     /// Drops the messages of queues not in `known`, left by a crash between a put and its queue's definition. Returns
     /// how many queues were dropped. For recovery: blocks until it is on disk.
     pub fn retain_queues(&self, known: &HashSet<QueueId>) -> Result<usize, StoreError> {
-        let stored = load::stored_queues(&*self.database()?);
-        let stored = stored.map_err(|error| load_error(None, error))?;
-        let unknown = stored.into_iter().filter(|queue| !known.contains(queue));
-        let records: Vec<_> = unknown.map(|queue| Record::DeleteQueue { queue }).collect();
+        let mut unknown: Vec<QueueId> = {
+            let core = self.shared.core.lock();
+            let queues = core.index.keys().copied();
+            queues.filter(|queue| !known.contains(queue)).collect()
+        };
+        unknown.sort_unstable();
+        let records: Vec<_> = unknown
+            .into_iter()
+            .map(|queue| Record::DeleteQueue { queue })
+            .collect();
         let count = records.len();
         self.wait(self.append(records))?;
         Ok(count)
@@ -225,26 +345,47 @@ impl Store {
 
     /// The error that stopped the store for good: nothing is durable any more after it.
     pub fn failure(&self) -> Option<Arc<StoreError>> {
-        self.inbox.failure()
+        self.shared.inbox.failure()
     }
 
     /// Calls `waiter` once when the store fails; at once when it has.
     pub fn notify_failure(&self, waiter: Arc<dyn CommitWaiter>) {
-        self.inbox.notify_failure(waiter);
-    }
-
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
-        self.database.lock().clone().ok_or(StoreError::Closed)
+        self.shared.inbox.notify_failure(waiter);
     }
 
     fn stop(&self, mark: Mark) {
-        self.inbox.begin_close(mark);
-        self.database.lock().take();
-        // Held while joining, so that a second caller returns only when the file is let go.
-        let mut writer = self.writer.lock();
-        if let Some(thread) = writer.take() {
-            // The thread catches its panics and reports them as the store's failure.
-            let _ = thread.join();
+        let shared = &self.shared;
+        shared.inbox.begin_close(mark);
+        // Held while joining, so that a second caller returns only when the files are let go.
+        let mut threads = self.threads.lock();
+        for writer in threads.writers.drain(..) {
+            // The threads catch their panics and report them as the store's failure.
+            let _ = writer.join();
+        }
+        if let Some(keeper) = threads.keeper.take() {
+            if mark == Mark::Clean {
+                writer::guard(shared, || shared.write_last());
+            }
+            {
+                let mut core = shared.core.lock();
+                core.ended = true;
+                shared.chores.notify_all();
+                shared.written.notify_all();
+            }
+            let _ = keeper.join();
+        }
+        // The file is let go before anybody learns that the store is closed.
+        shared.database.lock().take();
+        shared.inbox.closed();
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Returns when nothing is being written, and nothing that was handed over before waits.
+    pub(crate) fn wait_until_idle(&self) {
+        while !self.shared.inbox.is_idle() {
+            std::thread::yield_now();
         }
     }
 }
@@ -252,12 +393,5 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.stop(Mark::Unclean);
-    }
-}
-
-fn load_error(queue: Option<QueueId>, error: redb::Error) -> StoreError {
-    StoreError::Load {
-        queue: queue.map(|queue| queue.0),
-        source: Box::new(error),
     }
 }

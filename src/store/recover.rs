@@ -1,10 +1,10 @@
-//! Opening: create the file or check its format, read definitions and extents, mark it as in use.
+//! Opening: create the file or check its format, read definitions and extents, replay the ring.
 //!
-//! Messages are not read here, only counted; the time depends on the number of blobs.
+//! Messages are not read here, only counted; the time depends on the number of blocks.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::TryLockError;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -15,31 +15,44 @@ use redb::ReadableDatabase;
 use redb::ReadableTable;
 use tracing::error;
 
-use crate::model::Position;
+use crate::model::Lsn;
 use crate::model::QueueId;
 use crate::store::Definition;
-use crate::store::Recovered;
-use crate::store::RecoveredQueue;
 use crate::store::StoreError;
 use crate::store::StoreOptions;
-use crate::store::blob;
-use crate::store::blob::BLOB_MESSAGES_MAX;
-use crate::store::inbox::Mark;
+use crate::store::block;
+use crate::store::block::BLOCK_POSITIONS_MAX;
+use crate::store::block::Seal;
+use crate::store::checkpoint;
+use crate::store::core::Core;
+use crate::store::disk::Disk;
+use crate::store::disk::sync_directory;
+use crate::store::group::Group;
 use crate::store::index::Extent;
 use crate::store::index::Index;
+use crate::store::index::Place;
+use crate::store::pages;
+use crate::store::replay::replay;
+use crate::store::ring::Ring;
+use crate::store::ring::RingLimits;
+use crate::store::ring::scan::scan;
 use crate::store::tables;
-use crate::store::tables::BLOBS;
 use crate::store::tables::DEFINITIONS;
 use crate::store::tables::EXTENTS;
+use crate::store::tables::ExtentRow;
 use crate::store::tables::FORMAT;
 use crate::store::tables::FORMAT_MIN;
+use crate::store::tables::FORMAT_WITHOUT_RING;
 use crate::store::tables::META;
 use crate::store::tables::META_CLEAN;
 use crate::store::tables::META_FORMAT;
+use crate::store::tables::META_RING_FROM;
+use crate::store::tables::META_RING_KEY;
+use crate::store::tables::PAGES;
+use crate::store::tables::PARTS;
 use crate::store::tables::QUEUES;
-use crate::store::writer;
 
-const FILE_NAME: &str = "leveret.redb";
+pub(crate) const FILE_NAME: &str = "leveret.redb";
 /// A file that is not initialised yet. It gets its name only when it is a complete, empty store.
 const NEW_FILE_NAME: &str = "leveret.redb.new";
 
@@ -109,101 +122,178 @@ fn builder(options: &StoreOptions) -> redb::Builder {
     builder
 }
 
-/// The file's name is on disk only when its directory is, and so on upwards.
-fn sync_directory(dir: &Path) -> io::Result<()> {
-    let dir = dir.canonicalize()?;
-    File::open(&dir)?.sync_all()?;
-    match dir.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// Makes an empty database an empty store that was closed cleanly.
 fn initialise(database: &Database) -> Result<(), redb::Error> {
-    let transaction = writer::begin(database)?;
+    let transaction = checkpoint::begin(database)?;
     {
         let mut meta = transaction.open_table(META)?;
         meta.insert(META_FORMAT, FORMAT)?;
         meta.insert(META_CLEAN, 1)?;
+        meta.insert(META_RING_FROM, 1)?;
+        meta.insert(META_RING_KEY, rand::random::<u64>())?;
         transaction.open_table(DEFINITIONS)?;
         transaction.open_table(QUEUES)?;
-        transaction.open_table(BLOBS)?;
+        transaction.open_table(PAGES)?;
+        transaction.open_table(PARTS)?;
         transaction.open_table(EXTENTS)?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-/// Checks the format, reads everything but the messages and marks the file as in use.
-pub(crate) fn recover(database: &Database, path: &Path) -> Result<(Index, Recovered), StoreError> {
+/// What was found.
+pub(crate) struct Found {
+    pub(crate) core: Core,
+    /// The last user closed the store.
+    pub(crate) clean: bool,
+    /// All definitions, ordered by kind and key.
+    pub(crate) definitions: Vec<Definition>,
+}
+
+/// Checks the format, reads everything but the messages and replays the ring.
+pub(crate) fn recover(
+    database: &Database,
+    disk: &dyn Disk,
+    path: &Path,
+    limits: RingLimits,
+) -> Result<Found, StoreError> {
+    let failed = |error| open_failed(path, error);
+    let mut meta = read_meta(database, path)?;
+    if meta.format <= FORMAT_WITHOUT_RING {
+        meta = begin_ring(database, &meta).map_err(failed)?;
+    }
+    let (index, definitions) = read(database).map_err(failed)?;
+    let scan = scan(disk, meta.ring_key, meta.ring_from).map_err(StoreError::ring)?;
+    if let Some((_, segment)) = scan.segments.last_key_value() {
+        // What a killed process has written is read here, but perhaps not on the disk yet.
+        segment.file.sync().map_err(StoreError::ring)?;
+    }
+    let mut core = Core {
+        index,
+        ring: Ring::new(limits, BTreeMap::new(), Vec::new(), 0, [1; 3]),
+        ring_key: meta.ring_key,
+        open: Group::default(),
+        dirt: BTreeMap::new(),
+        definitions: BTreeMap::new(),
+        written: (u64::MAX, 0),
+        awaited: None,
+        wanted_bytes: None,
+        forced: None,
+        ended: false,
+        sealed_through: Lsn::NONE,
+    };
+    let clean = replay(&mut core, &scan)?.unwrap_or(meta.clean);
+    core.ring = Ring::new(limits, scan.segments, scan.free, scan.offset, scan.next);
+    core.written = (core.ring.active().unwrap_or(0), scan.offset);
+    for queue in core.index.values_mut() {
+        queue.next = queue.next.max(queue.next_stated).max(1);
+    }
+    let definitions = overlay(definitions, &core);
+    Ok(Found {
+        core,
+        clean,
+        definitions,
+    })
+}
+
+/// What redb says, and what has changed since.
+fn overlay(mut rows: BTreeMap<Vec<u8>, Vec<u8>>, core: &Core) -> Vec<Definition> {
+    for (key, pending) in &core.definitions {
+        match &pending.value {
+            Some(value) => rows.insert(key.clone(), value.clone()),
+            None => rows.remove(key),
+        };
+    }
+    let definition = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let (kind, key) = key.split_first()?;
+        Some(Definition {
+            kind: *kind,
+            key: key.to_vec(),
+            value,
+        })
+    };
+    rows.into_iter().filter_map(definition).collect()
+}
+
+struct Meta {
+    format: u64,
+    clean: bool,
+    ring_from: u64,
+    ring_key: u64,
+}
+
+fn read_meta(database: &Database, path: &Path) -> Result<Meta, StoreError> {
     let failed = |error| open_failed(path, error);
     let transaction = database
         .begin_read()
         .map_err(|error| failed(error.into()))?;
-    match stored_format(&transaction).map_err(failed)? {
-        Some(FORMAT_MIN..=FORMAT) => {}
-        Some(found) => {
-            return Err(StoreError::FormatMismatch {
-                path: path.to_owned(),
-                found,
-            });
-        }
-        None => {
-            return Err(StoreError::Foreign {
-                path: path.to_owned(),
-            });
-        }
+    let meta = stored_meta(&transaction).map_err(failed)?;
+    let Some(meta) = meta else {
+        return Err(StoreError::Foreign {
+            path: path.to_owned(),
+        });
+    };
+    if !(FORMAT_MIN..=FORMAT).contains(&meta.format) {
+        return Err(StoreError::FormatMismatch {
+            path: path.to_owned(),
+            found: meta.format,
+        });
     }
-    let found = read(&transaction).map_err(failed)?;
-    drop(transaction);
-    writer::mark(database, Mark::Unclean).map_err(failed)?;
-    Ok(found)
+    Ok(meta)
 }
 
-fn stored_format(transaction: &ReadTransaction) -> Result<Option<u64>, redb::Error> {
-    match transaction.open_table(META) {
-        Ok(meta) => Ok(meta.get(META_FORMAT)?.map(|format| format.value())),
+fn stored_meta(transaction: &ReadTransaction) -> Result<Option<Meta>, redb::Error> {
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
         Err(
             redb::TableError::TableDoesNotExist(_) | redb::TableError::TableTypeMismatch { .. },
-        ) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn read(transaction: &ReadTransaction) -> Result<(Index, Recovered), redb::Error> {
-    let clean = transaction.open_table(META)?.get(META_CLEAN)?;
-    let index = read_index(transaction)?;
-    let mut queues: Vec<_> = index
-        .iter()
-        .map(|(queue, index)| RecoveredQueue {
-            queue: *queue,
-            messages: index.messages(),
-            next: Position(index.next),
-        })
-        .collect();
-    queues.sort_unstable_by_key(|queue| queue.queue);
-    let recovered = Recovered {
-        clean: clean.is_some_and(|clean| clean.value() == 1),
-        definitions: read_definitions(transaction)?,
-        queues,
+        ) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    Ok((index, recovered))
+    let number = |key: &str| -> Result<Option<u64>, redb::Error> {
+        Ok(meta.get(key)?.map(|number| number.value()))
+    };
+    let Some(format) = number(META_FORMAT)? else {
+        return Ok(None);
+    };
+    Ok(Some(Meta {
+        format,
+        clean: number(META_CLEAN)? == Some(1),
+        ring_from: number(META_RING_FROM)?.unwrap_or(1),
+        ring_key: number(META_RING_KEY)?.unwrap_or(0),
+    }))
 }
 
-fn read_definitions(transaction: &ReadTransaction) -> Result<Vec<Definition>, redb::Error> {
-    let mut definitions = Vec::new();
+/// A store of an older format gets a ring.
+fn begin_ring(database: &Database, old: &Meta) -> Result<Meta, redb::Error> {
+    let new = Meta {
+        format: FORMAT,
+        clean: old.clean,
+        ring_from: 1,
+        ring_key: rand::random(),
+    };
+    let transaction = checkpoint::begin(database)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(META_FORMAT, new.format)?;
+        meta.insert(META_RING_FROM, new.ring_from)?;
+        meta.insert(META_RING_KEY, new.ring_key)?;
+        transaction.open_table(PARTS)?;
+    }
+    transaction.commit()?;
+    Ok(new)
+}
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn read(database: &Database) -> Result<(Index, Rows), redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut definitions = Rows::new();
     for row in transaction.open_table(DEFINITIONS)?.iter()? {
         let (key, value) = row?;
-        if let Some((kind, key)) = key.value().split_first() {
-            definitions.push(Definition {
-                kind: *kind,
-                key: key.to_vec(),
-                value: value.value().to_vec(),
-            });
-        }
+        definitions.insert(key.value().to_vec(), value.value().to_vec());
     }
-    Ok(definitions)
+    Ok((read_index(&transaction)?, definitions))
 }
 
 fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
@@ -213,17 +303,17 @@ fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
         let queue = index
             .entry(QueueId(u64::from_be_bytes(*key.value())))
             .or_default();
-        queue.next = next.value();
-        queue.next_stored = next.value();
+        queue.next_stated = next.value();
     }
-    let blobs = transaction.open_table(BLOBS)?;
+    let page_rows = transaction.open_table(PAGES)?;
+    let parts = transaction.open_table(PARTS)?;
     for row in transaction.open_table(EXTENTS)?.iter()? {
         let (key, row) = row?;
         let key = key.value();
         let (queue, first) = tables::place(key);
         let index = index.entry(queue).or_default();
-        let extent = match tables::parse_extent_row(key, row.value()) {
-            Some((count, settled)) => Some(Extent::new(count, settled)),
+        let extent = match ExtentRow::parse(key, row.value()) {
+            Some(row) => Some(extent_of(&row)),
             // What was settled is lost: rather deliver a message twice than drop one.
             None => {
                 error!(
@@ -231,25 +321,46 @@ fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
                     position = first.0,
                     "stored settle state is damaged: settled messages may come back"
                 );
-                let blob = blobs.get(key)?;
-                let parts = blob
-                    .as_ref()
-                    .and_then(|blob| blob::decode(key, blob.value()).ok());
-                parts.map(|parts| Extent::new(parts.len() as u32, &[]))
+                let page = pages::read(&page_rows, &parts, key)?;
+                page.and_then(|page| extent_of_page(page, key))
             }
         };
-        let count = extent
+        let positions = extent
             .as_ref()
-            .map_or(BLOB_MESSAGES_MAX, |extent| u64::from(extent.count()));
-        index.next = index.next.max(first.0 + count);
+            .map_or(BLOCK_POSITIONS_MAX, |extent| u64::from(extent.positions()));
+        index.next_stated = index.next_stated.max(first.0 + positions);
         if let Some(extent) = extent {
             index.extents.insert(first.0, extent);
         }
     }
-    for queue in index.values_mut() {
-        queue.next = queue.next.max(1);
-    }
     Ok(index)
+}
+
+fn extent_of(row: &ExtentRow<'_>) -> Extent {
+    let facts = row.page;
+    Extent::new(
+        row.positions,
+        row.settled,
+        facts.map_or(0, |facts| facts.body_bytes),
+        facts.is_none_or(|facts| facts.expiring),
+        Place::Page(facts.map(|facts| facts.checksum)),
+    )
+}
+
+/// What can be said of a page whose row is damaged.
+fn extent_of_page(page: Vec<u8>, key: &tables::PlaceKey) -> Option<Extent> {
+    let checksum = block::stated_checksum(&page);
+    let (block, checksum) = match block::decode(page.clone(), Seal::Stated(None)) {
+        Ok(block) => (block, checksum),
+        Err(_) => (block::decode(page, Seal::Keyed(key)).ok()?, None),
+    };
+    Some(Extent::new(
+        block.positions(),
+        block.gaps(),
+        block.body_bytes(),
+        true,
+        Place::Page(checksum),
+    ))
 }
 
 fn database_error(path: &Path, error: DatabaseError) -> StoreError {

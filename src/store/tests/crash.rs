@@ -6,20 +6,20 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::commit;
-use super::disk::Disk;
+use super::disk::SimulatedDisk;
 use super::disk::Trouble;
 use super::history::Broker;
 use super::history::Content;
 use super::history::Model;
 use super::history::steps;
 use super::put;
+use super::small_ring;
 use super::texts;
 use super::wanted;
 use crate::model::Lsn;
 use crate::store::Record;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::StoreOptions;
 
 /// Batches of records, each with whether to wait for it.
 type History = Vec<(Vec<Record>, bool)>;
@@ -39,16 +39,16 @@ fn histories(count: usize, steps_each: usize) -> Vec<History> {
     (0..count).map(|_| history()).collect()
 }
 
-fn empty_store() -> Disk {
-    let disk = Disk::default();
-    let (store, _) = Store::open_with(disk.clone(), StoreOptions::default()).expect("opens");
+fn empty_store() -> SimulatedDisk {
+    let disk = SimulatedDisk::default();
+    let (store, _) = Store::open_with(disk.clone(), small_ring()).expect("opens");
     store.close().expect("closes");
     disk
 }
 
 /// Lives through the history as far as the disk allows; how many batches were said to be durable.
-fn live(history: &History, disk: &Disk) -> Result<usize, StoreError> {
-    let (store, _) = Store::open_with(disk.clone(), StoreOptions::default())?;
+fn live(history: &History, disk: &SimulatedDisk) -> Result<usize, StoreError> {
+    let (store, _) = Store::open_with(disk.clone(), small_ring())?;
     for (number, (batch, wait)) in (1..).zip(history) {
         let lsn = store.append(batch.clone());
         assert!(lsn == Lsn(number) || store.failure().is_some());
@@ -62,8 +62,8 @@ fn live(history: &History, disk: &Disk) -> Result<usize, StoreError> {
 }
 
 /// Opens what is left and compares it with the model after each prefix that is long enough.
-fn check_prefix(history: &History, durable: usize, left: Disk, what: &str) {
-    let (store, recovered) = Store::open_with(left.clone(), StoreOptions::default())
+fn check_prefix(history: &History, durable: usize, left: SimulatedDisk, what: &str) {
+    let (store, recovered) = Store::open_with(left.clone(), small_ring())
         .unwrap_or_else(|error| panic!("{what}: {error}"));
     let content = Content::of(&store, &recovered);
     let mut model = Model::default();
@@ -91,7 +91,7 @@ fn check_prefix(history: &History, durable: usize, left: Disk, what: &str) {
     // And it goes on from there.
     commit(&store, vec![put(99, 1, &["on"])]);
     drop(store);
-    let (store, _) = Store::open_with(left, StoreOptions::default()).expect("opens again");
+    let (store, _) = Store::open_with(left, small_ring()).expect("opens again");
     assert_eq!(texts(&store, 99), wanted(&[(1, "on")]));
 }
 
@@ -135,14 +135,15 @@ fn an_error_of_any_write_or_sync_loses_nothing_durable() {
 
 #[test]
 fn a_killed_store_opens_without_a_repair_of_the_whole_file() {
-    let disk = Disk::default();
-    let (store, _) = Store::open_with(disk.clone(), StoreOptions::default()).expect("opens");
+    let disk = SimulatedDisk::default();
+    let (store, _) = Store::open_with(disk.clone(), small_ring()).expect("opens");
     for first in [1, 3] {
         commit(&store, vec![put(1, first, &["a", "b"])]);
+        store.checkpoint().expect("works");
         let mut builder = redb::Database::builder();
         builder.set_repair_callback(|repair| repair.abort());
         builder
-            .create_with_backend(disk.after_kill())
+            .create_with_backend(disk.after_kill().redb_file().expect("there"))
             .unwrap_or_else(|error| panic!("after the put at {first}: {error}"));
     }
 }

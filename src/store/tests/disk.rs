@@ -1,9 +1,11 @@
 //! A disk in memory that loses power, fails and stalls when told to.
 //!
-//! What was written since the last sync may survive a power cut or not, each sector on its own. It knows nothing of what
-//! is written to it.
+//! What was written since the last sync of a file may survive a power cut or not, each sector on its own. It knows nothing
+//! of what is written to it.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use parking_lot::Condvar;
@@ -12,27 +14,47 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::store::disk::Disk;
+use crate::store::disk::DiskFile;
+
 const SECTOR_BYTES: usize = 512;
+
+/// The file in which redb keeps its database.
+const REDB: &str = "redb";
 
 /// A handle; clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Disk {
+pub(crate) struct SimulatedDisk {
     state: Arc<(Mutex<State>, Condvar)>,
+}
+
+/// A file of a disk.
+#[derive(Debug, Clone)]
+pub(crate) struct SimulatedFile {
+    disk: SimulatedDisk,
+    name: String,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    files: BTreeMap<String, Content>,
+    syncs: u64,
+    operations: u64,
+    trouble: Option<Trouble>,
+    power_is_off: bool,
+    stalled: bool,
+}
+
+#[derive(Debug, Default)]
+struct Content {
     /// As the system shows it.
     now: Vec<u8>,
     /// As it is on the platter for sure.
     synced: Vec<u8>,
     /// In order.
     unsynced: Vec<Change>,
-    syncs: u64,
-    operations: u64,
-    trouble: Option<Trouble>,
-    power_is_off: bool,
-    stalled: bool,
+    /// Its name is gone; who has it open may read on.
+    removed: bool,
 }
 
 #[derive(Debug)]
@@ -50,56 +72,43 @@ pub(crate) enum Trouble {
     ErrorAtOperation(u64),
 }
 
-impl Disk {
+impl SimulatedDisk {
     /// The same content, synced, on a new disk with this trouble ahead.
-    pub(crate) fn copy_with(&self, trouble: Trouble) -> Disk {
-        let disk = Disk::with(self.state.0.lock().now.clone());
+    pub(crate) fn copy_with(&self, trouble: Trouble) -> SimulatedDisk {
+        let disk = self.after_kill();
         disk.state.0.lock().trouble = Some(trouble);
         disk
     }
 
-    fn with(content: Vec<u8>) -> Disk {
-        let disk = Disk::default();
+    /// Another disk with what `content` makes of each file.
+    fn with(&self, mut content: impl FnMut(&Content) -> Vec<u8>) -> SimulatedDisk {
+        let disk = SimulatedDisk::default();
         {
-            let mut state = disk.state.0.lock();
-            state.now.clone_from(&content);
-            state.synced = content;
+            let state = self.state.0.lock();
+            let mut new = disk.state.0.lock();
+            for (name, file) in state.files.iter().filter(|(_, file)| !file.removed) {
+                let now = content(file);
+                let file = Content {
+                    synced: now.clone(),
+                    now,
+                    ..Content::default()
+                };
+                new.files.insert(name.clone(), file);
+            }
         }
         disk
     }
 
     /// The content as the system shows it, on a healthy disk: what a killed process leaves.
-    pub(crate) fn after_kill(&self) -> Disk {
-        Disk::with(self.state.0.lock().now.clone())
+    pub(crate) fn after_kill(&self) -> SimulatedDisk {
+        self.with(|file| file.now.clone())
     }
 
     /// What the platter has after a power cut: everything synced, and of the rest what `seed` picks.
-    pub(crate) fn after_power_cut(&self, seed: u64) -> Disk {
+    pub(crate) fn after_power_cut(&self, seed: u64) -> SimulatedDisk {
         let mut random = StdRng::seed_from_u64(seed);
         let kept = [0.0, 0.5, 1.0, 0.1, 0.9][(seed % 5) as usize];
-        let state = self.state.0.lock();
-        let mut content = state.synced.clone();
-        for change in &state.unsynced {
-            match change {
-                Change::Resize { len } => {
-                    if random.random_bool(kept) {
-                        content.resize(*len, 0);
-                    }
-                }
-                Change::Write { offset, bytes } => {
-                    let to_border = SECTOR_BYTES - offset % SECTOR_BYTES;
-                    let (head, tail) = bytes.split_at(to_border.min(bytes.len()));
-                    let mut at = *offset;
-                    for sector in std::iter::once(head).chain(tail.chunks(SECTOR_BYTES)) {
-                        if random.random_bool(kept) {
-                            write_at(&mut content, at, sector);
-                        }
-                        at += sector.len();
-                    }
-                }
-            }
-        }
-        Disk::with(content)
+        self.with(|file| file.after_power_cut(&mut random, kept))
     }
 
     /// Syncs that were asked for so far.
@@ -118,7 +127,7 @@ impl Disk {
         state.trouble = Some(Trouble::ErrorAtOperation(state.operations + 1));
     }
 
-    /// Syncs do not return until [`Disk::go_on`].
+    /// Syncs do not return until [`SimulatedDisk::go_on`].
     pub(crate) fn stall(&self) {
         self.state.0.lock().stalled = true;
     }
@@ -132,13 +141,31 @@ impl Disk {
     pub(crate) fn replace(&self, from: &[u8], to: &[u8]) -> usize {
         assert_eq!(from.len(), to.len());
         let mut state = self.state.0.lock();
-        let places: Vec<_> = (0..state.now.len().saturating_sub(from.len()))
-            .filter(|at| state.now[*at..].starts_with(from))
-            .collect();
-        for at in &places {
-            state.now[*at..*at + to.len()].copy_from_slice(to);
+        let mut count = 0;
+        for file in state.files.values_mut() {
+            let places: Vec<_> = (0..file.now.len().saturating_sub(from.len()))
+                .filter(|at| file.now[*at..].starts_with(from))
+                .collect();
+            for at in &places {
+                file.now[*at..*at + to.len()].copy_from_slice(to);
+            }
+            count += places.len();
         }
-        places.len()
+        count
+    }
+
+    /// The file for redb.
+    pub(crate) fn redb_file(&self) -> io::Result<SimulatedFile> {
+        let mut state = self.state.0.lock();
+        state.files.entry(REDB.to_owned()).or_default();
+        Ok(self.file(REDB))
+    }
+
+    fn file(&self, name: &str) -> SimulatedFile {
+        SimulatedFile {
+            disk: self.clone(),
+            name: name.to_owned(),
+        }
     }
 }
 
@@ -158,6 +185,57 @@ impl State {
             Ok(())
         }
     }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.operation()?;
+        self.syncs += 1;
+        if self.trouble == Some(Trouble::PowerCutAtSync(self.syncs)) {
+            self.power_is_off = true;
+            return self.powered();
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    fn write(&mut self, offset: usize, bytes: Vec<u8>) {
+        write_at(&mut self.now, offset, &bytes);
+        self.unsynced.push(Change::Write { offset, bytes });
+    }
+
+    fn synced(&mut self) {
+        for change in self.unsynced.drain(..) {
+            match change {
+                Change::Write { offset, bytes } => write_at(&mut self.synced, offset, &bytes),
+                Change::Resize { len } => self.synced.resize(len, 0),
+            }
+        }
+    }
+
+    fn after_power_cut(&self, random: &mut StdRng, kept: f64) -> Vec<u8> {
+        let mut content = self.synced.clone();
+        for change in &self.unsynced {
+            match change {
+                Change::Resize { len } => {
+                    if random.random_bool(kept) {
+                        content.resize(*len, 0);
+                    }
+                }
+                Change::Write { offset, bytes } => {
+                    let to_border = SECTOR_BYTES - offset % SECTOR_BYTES;
+                    let (head, tail) = bytes.split_at(to_border.min(bytes.len()));
+                    let mut at = *offset;
+                    for sector in std::iter::once(head).chain(tail.chunks(SECTOR_BYTES)) {
+                        if random.random_bool(kept) {
+                            write_at(&mut content, at, sector);
+                        }
+                        at += sector.len();
+                    }
+                }
+            }
+        }
+        content
+    }
 }
 
 fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
@@ -168,59 +246,135 @@ fn write_at(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     content[offset..end].copy_from_slice(bytes);
 }
 
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.state.0.lock().now.len() as u64)
+impl SimulatedFile {
+    fn change<T>(&self, act: impl FnOnce(&mut State, &str) -> io::Result<T>) -> io::Result<T> {
+        act(&mut self.disk.state.0.lock(), &self.name)
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state.0.lock();
+    fn sync_file(&self) -> io::Result<()> {
+        let (state, stall) = &*self.disk.state;
+        let mut state = state.lock();
+        while state.stalled {
+            stall.wait(&mut state);
+        }
+        state.sync()?;
+        state.files.entry(self.name.clone()).or_default().synced();
+        Ok(())
+    }
+
+    fn read_bytes(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.disk.state.0.lock();
         state.powered()?;
         let bytes = state
-            .now
-            .get(offset as usize..)
+            .files
+            .get(&self.name)
+            .and_then(|file| file.now.get(offset as usize..))
             .and_then(|from| from.get(..out.len()));
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
+    fn write_bytes(&self, offset: u64, bytes: Vec<u8>) -> io::Result<()> {
+        self.change(|state, name| {
+            state.operation()?;
+            let file = state.files.entry(name.to_owned()).or_default();
+            file.write(offset as usize, bytes);
+            Ok(())
+        })
+    }
+
+    fn size(&self) -> u64 {
+        let state = self.disk.state.0.lock();
+        state
+            .files
+            .get(&self.name)
+            .map_or(0, |file| file.now.len() as u64)
+    }
+}
+
+impl redb::StorageBackend for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.size())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read_bytes(offset, out)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state.0.lock();
-        state.operation()?;
-        state.now.resize(len as usize, 0);
-        state.unsynced.push(Change::Resize { len: len as usize });
-        Ok(())
+        self.change(|state, name| {
+            state.operation()?;
+            let file = state.files.entry(name.to_owned()).or_default();
+            file.now.resize(len as usize, 0);
+            file.unsynced.push(Change::Resize { len: len as usize });
+            Ok(())
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state.0.lock();
-        while state.stalled {
-            self.state.1.wait(&mut state);
-        }
-        state.operation()?;
-        state.syncs += 1;
-        if state.trouble == Some(Trouble::PowerCutAtSync(state.syncs)) {
-            state.power_is_off = true;
-            return state.powered();
-        }
-        let state = &mut *state;
-        for change in state.unsynced.drain(..) {
-            match change {
-                Change::Write { offset, bytes } => write_at(&mut state.synced, offset, &bytes),
-                Change::Resize { len } => state.synced.resize(len, 0),
-            }
-        }
-        Ok(())
+        self.sync_file()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.write_bytes(offset, data.to_vec())
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.size())
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_bytes(offset, out)
+    }
+
+    fn write_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        self.write_bytes(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_file()
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let state = self.state.0.lock();
+        state.powered()?;
+        let there = state.files.iter().filter(|(_, file)| !file.removed);
+        Ok(there.map(|(name, _)| name.clone()).collect())
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state.0.lock();
+        state.sync()?;
+        let zeros = vec![0; bytes as usize];
+        let file = Content {
+            now: zeros.clone(),
+            synced: zeros,
+            ..Content::default()
+        };
+        state.files.insert(name.to_owned(), file);
+        Ok(Arc::new(self.file(name)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.state.0.lock();
+        state.powered()?;
+        match state.files.get(name) {
+            Some(file) if !file.removed => Ok(Arc::new(self.file(name))),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state.0.lock();
         state.operation()?;
-        write_at(&mut state.now, offset as usize, data);
-        state.unsynced.push(Change::Write {
-            offset: offset as usize,
-            bytes: data.to_vec(),
-        });
+        if let Some(file) = state.files.get_mut(name) {
+            file.removed = true;
+        }
         Ok(())
     }
 }

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use redb::ReadableDatabase;
 
 use super::commit;
-use super::disk::Disk;
+use super::disk::SimulatedDisk;
 use super::put;
 use super::settle;
 use super::texts;
@@ -18,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::StoreOptions;
 use crate::store::tables;
 
-fn open(disk: &Disk) -> Store {
+fn open(disk: &SimulatedDisk) -> Store {
     Store::open_with(disk.clone(), StoreOptions::default())
         .expect("opens")
         .0
@@ -26,7 +27,7 @@ fn open(disk: &Disk) -> Store {
 
 #[test]
 fn after_a_failed_commit_nothing_is_confirmed_or_taken() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::default();
     let store = open(&disk);
     commit(&store, vec![put(1, 1, &["a"])]);
     let durable = store.durable();
@@ -67,7 +68,7 @@ fn after_a_failed_commit_nothing_is_confirmed_or_taken() {
 
 #[test]
 fn a_panic_of_the_writer_is_a_failure() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::default();
     let store = open(&disk);
     commit(&store, vec![put(1, 1, &["a"])]);
     let failed = Bell::new();
@@ -107,7 +108,7 @@ fn logged(work: impl FnOnce()) -> String {
 
 #[test]
 fn a_damaged_blob_is_told_with_its_place_and_the_rest_is_served() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::default();
     let store = open(&disk);
     commit(&store, vec![put(7, 1, &["first"])]);
     commit(&store, vec![put(7, 2, &["second", "third"])]);
@@ -144,18 +145,19 @@ fn a_damaged_blob_is_told_with_its_place_and_the_rest_is_served() {
 
 #[test]
 fn a_missing_blob_is_told_with_its_place() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::default();
     let store = open(&disk);
     commit(&store, vec![put(7, 1, &["first"])]);
+    store.checkpoint().expect("works");
     commit(&store, vec![put(7, 2, &["second"])]);
     store.close().expect("closes");
     let database = redb::Database::builder()
-        .create_with_backend(disk.clone())
+        .create_with_backend(disk.redb_file().unwrap())
         .unwrap();
     let transaction = database.begin_write().unwrap();
     let key = tables::place_key(QueueId(7), 1);
     transaction
-        .open_table(tables::BLOBS)
+        .open_table(tables::PAGES)
         .unwrap()
         .remove(&key)
         .unwrap()
@@ -170,18 +172,31 @@ fn a_missing_blob_is_told_with_its_place() {
     );
 }
 
+/// The row as it stands in redb.
+fn extent_row(disk: &SimulatedDisk, key: &tables::PlaceKey) -> Vec<u8> {
+    let database = redb::Database::builder()
+        .create_with_backend(disk.after_kill().redb_file().unwrap())
+        .unwrap();
+    let read = database.begin_read().unwrap();
+    let extents = read.open_table(tables::EXTENTS).unwrap();
+    let row = extents.get(key).unwrap().expect("it is there");
+    row.value().to_vec()
+}
+
 #[test]
 fn damaged_settle_state_brings_settled_messages_back_and_loses_none() {
-    let disk = Disk::default();
+    let disk = SimulatedDisk::default();
     let store = open(&disk);
     commit(&store, vec![put(7, 1, &["first"])]);
     commit(&store, vec![put(7, 2, &["second", "third"])]);
+    store.checkpoint().expect("works");
     commit(&store, vec![settle(7, 2, 1)]);
+    store.checkpoint().expect("works");
     store.close().expect("closes");
-    let key = tables::place_key(QueueId(7), 2);
-    let row = tables::extent_row(&key, 2, &[1]);
+    let key = tables::place_key(QueueId(7), 1);
+    let row = extent_row(&disk, &key);
     let mut damaged = row.clone();
-    damaged[8] ^= 2;
+    *damaged.last_mut().expect("a bitmap") ^= 2;
     assert!(disk.replace(&row, &damaged) > 0);
 
     let log = logged(|| {
@@ -195,7 +210,7 @@ fn damaged_settle_state_brings_settled_messages_back_and_loses_none() {
         assert_eq!(texts(&store, 7), wanted(&[(1, "first"), (3, "third")]));
     });
     let line = log.lines().next().expect("something is logged");
-    for part in ["ERROR", "settle state is damaged", "queue=7", "position=2"] {
+    for part in ["ERROR", "settle state is damaged", "queue=7", "position=1"] {
         assert!(line.contains(part), "{part}: {log}");
     }
 }

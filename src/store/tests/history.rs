@@ -25,11 +25,6 @@ pub(super) enum Step {
         sizes: Vec<usize>,
         transient: u64,
     },
-    /// As [`Step::Publish`] to one slot, but the first message is settled before it is put.
-    PublishSettled {
-        slot: usize,
-        sizes: Vec<usize>,
-    },
     /// Publish twice to one slot and hand the second over first.
     PublishSwapped {
         slot: usize,
@@ -71,7 +66,6 @@ pub(super) fn steps(
     let step = prop_oneof![
         8 => (any::<[bool; SLOTS]>(), sizes.clone(), 0u64..3)
             .prop_map(|(slots, sizes, transient)| Step::Publish { slots, sizes, transient }),
-        2 => (0..SLOTS, sizes.clone()).prop_map(|(slot, sizes)| Step::PublishSettled { slot, sizes }),
         2 => (0..SLOTS, sizes).prop_map(|(slot, sizes)| Step::PublishSwapped { slot, sizes }),
         8 => (0..SLOTS, any::<u8>(), 1u64..20)
             .prop_map(|(slot, from, count)| Step::Settle { slot, from, count }),
@@ -121,16 +115,6 @@ impl Broker {
                     self.next[*slot] += transient;
                 }
                 let put = self.put(&slots, sizes);
-                self.batch.push(put);
-            }
-            Step::PublishSettled { slot, sizes } => {
-                let (queue, first) = (self.queues[*slot], Position(self.next[*slot]));
-                let put = self.put(&[*slot], sizes);
-                self.batch.push(Record::Settle {
-                    queue,
-                    first,
-                    count: 1,
-                });
                 self.batch.push(put);
             }
             Step::PublishSwapped { slot, sizes } => {

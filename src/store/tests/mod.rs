@@ -18,8 +18,9 @@ use crate::model::message;
 use crate::model::message::Traits;
 use crate::store::Record;
 use crate::store::Store;
+use crate::store::StoreOptions;
 
-fn run_of<B: AsRef<[u8]>>(bodies: &[B]) -> Run {
+pub(crate) fn run_of<B: AsRef<[u8]>>(bodies: &[B]) -> Run {
     let mut builder = RunBuilder::default();
     let route = message::route(&ExchangeName::known("x"), "key");
     let traits = Traits::new(true, false, false, false, false, 0);
@@ -42,6 +43,15 @@ fn settle(queue: u64, first: u64, count: u64) -> Record {
         queue: QueueId(queue),
         first: Position(first),
         count,
+    }
+}
+
+/// A ring that soon goes round.
+fn small_ring() -> StoreOptions {
+    StoreOptions {
+        ring_segment_bytes: 96 * 1024,
+        ring_segments: 2,
+        ..StoreOptions::default()
     }
 }
 

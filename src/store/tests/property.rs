@@ -2,14 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::disk::Disk;
+use super::disk::SimulatedDisk;
 use super::history::Broker;
 use super::history::Content;
 use super::history::Model;
 use super::history::Step;
 use super::history::steps;
+use super::small_ring;
 use crate::store::Store;
-use crate::store::StoreOptions;
 
 #[derive(Debug, Clone, Copy)]
 enum End {
@@ -28,11 +28,11 @@ proptest! {
 
     #[test]
     fn a_store_opened_again_holds_what_the_model_says(history in histories()) {
-        let mut disk = Disk::default();
+        let mut disk = SimulatedDisk::default();
         let (mut broker, mut model) = (Broker::new(), Model::default());
         let mut clean = true;
         for (steps, end) in history {
-            let (store, recovered) = Store::open_with(disk.clone(), StoreOptions::default()).unwrap();
+            let (store, recovered) = Store::open_with(disk.clone(), small_ring()).unwrap();
             prop_assert_eq!(recovered.clean, clean);
             let content = Content::of(&store, &recovered);
             prop_assert_eq!(content.difference(&model), None);
@@ -51,12 +51,13 @@ proptest! {
                 End::Drop => drop(store),
                 End::Kill => {
                     store.wait(last).unwrap();
+                    store.wait_until_idle();
                     disk = disk.after_kill();
                 }
             }
             clean = matches!(end, End::Close);
         }
-        let (store, recovered) = Store::open_with(disk, StoreOptions::default()).unwrap();
+        let (store, recovered) = Store::open_with(disk, small_ring()).unwrap();
         let content = Content::of(&store, &recovered);
         prop_assert_eq!(content.difference(&model), None);
     }

@@ -7,7 +7,8 @@ use amq_protocol::types::ShortString;
 use super::*;
 use crate::model::arguments as values;
 use crate::queue::RETRY_MS;
-use crate::store::tests::disk::Disk;
+use crate::store::StoreError;
+use crate::store::tests::disk::SimulatedDisk;
 use crate::store::tests::disk::Trouble;
 use crate::vhost::Transaction;
 
@@ -196,21 +197,24 @@ fn a_transaction_dead_letters_after_its_commit_even_into_a_queue_it_held() {
 }
 
 /// A store on a disk in memory and one virtual host.
-struct OnDisk {
+struct OnSimulatedDisk {
     store: Arc<Store>,
     vhost: Arc<Vhost>,
 }
 
-impl OnDisk {
-    fn open(disk: &Disk) -> Self {
-        let (store, recovered) =
-            Store::open_with(disk.clone(), StoreOptions::default()).expect("opens");
+impl OnSimulatedDisk {
+    fn open(disk: &SimulatedDisk) -> Self {
+        Self::try_open(disk).expect("opens")
+    }
+
+    fn try_open(disk: &SimulatedDisk) -> Result<Self, StoreError> {
+        let (store, recovered) = Store::open_with(disk.clone(), StoreOptions::default())?;
         let store = Arc::new(store);
         let shared = Arc::new(Shared::new(Arc::clone(&store), 1));
         let vhost = Vhost::new(VhostName::known("/"), VhostMetadata::default(), shared);
         let here = |_: &str| Some(Arc::clone(&vhost));
-        recover(&recovered.definitions, here, recovered.clean, NOW).expect("recovers");
-        Self { store, vhost }
+        recover(&recovered.definitions, here, recovered.clean, NOW)?;
+        Ok(Self { store, vhost })
     }
 
     fn queue(&self, name: &str) -> Arc<QueueHandle> {
@@ -227,9 +231,9 @@ impl OnDisk {
 fn a_power_cut_may_duplicate_a_dead_message_but_never_loses_it() {
     const MESSAGES: usize = 30;
     let bodies: Vec<String> = (0..MESSAGES).map(|number| number.to_string()).collect();
-    let prepared = Disk::default();
+    let prepared = SimulatedDisk::default();
     {
-        let node = OnDisk::open(&prepared);
+        let node = OnSimulatedDisk::open(&prepared);
         let queue = node.declare(with("work", &to("", Some("dead"))));
         node.declare(durable("dead"));
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
@@ -246,7 +250,7 @@ fn a_power_cut_may_duplicate_a_dead_message_but_never_loses_it() {
         drop(store);
         let disk = prepared.copy_with(Trouble::PowerCutAtSync(cut));
         let survived = reject_all(&disk);
-        let left = OnDisk::open(&disk.after_power_cut(cut));
+        let left = OnSimulatedDisk::open(&disk.after_power_cut(cut));
         let contents = |name| drained(&left.queue(name));
         let (work, dead) = (contents("work"), contents("dead"));
         let all: BTreeSet<&String> = work.iter().chain(&dead).collect();
@@ -261,8 +265,10 @@ fn a_power_cut_may_duplicate_a_dead_message_but_never_loses_it() {
 }
 
 /// Rejects all messages of `work`; whether the disk lived through it.
-fn reject_all(disk: &Disk) -> bool {
-    let node = OnDisk::open(disk);
+fn reject_all(disk: &SimulatedDisk) -> bool {
+    let Ok(node) = OnSimulatedDisk::try_open(disk) else {
+        return false;
+    };
     let queue = node.queue("work");
     while let Some(range) = get(&queue, false) {
         reject(&queue, range);

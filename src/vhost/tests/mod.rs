@@ -9,6 +9,7 @@ mod route;
 mod threads;
 mod transaction;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use amq_protocol::protocol::basic::AMQPProperties;
@@ -114,11 +115,7 @@ impl Node {
         };
         self.wait(self.shared.store.append(vec![nothing]));
         let dir = tempfile::tempdir().expect("a directory");
-        for entry in std::fs::read_dir(self.dir.path()).expect("readable") {
-            let path = entry.expect("readable").path();
-            let to = dir.path().join(path.file_name().expect("a file"));
-            std::fs::copy(path, to).expect("a copy");
-        }
+        copy_directory(self.dir.path(), dir.path());
         Self::open(dir)
     }
 
@@ -368,4 +365,17 @@ fn deliveries(outbox: &Outbox) -> Vec<Delivered> {
         | Parcel::Unblocked => None,
     };
     parcels.into_iter().filter_map(range).collect()
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let path = entry.expect("readable").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            std::fs::create_dir(&to).expect("a directory");
+            copy_directory(&path, &to);
+        } else {
+            std::fs::copy(path, to).expect("a copy");
+        }
+    }
 }

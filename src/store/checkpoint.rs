@@ -1,0 +1,417 @@
+//! The thread that keeps house: it makes the ring's segments, and brings what is still alive in the oldest to redb, so
+//! that the segment can be used again.
+//!
+//! A checkpoint sees the state as of one moment, writes it to redb in one sorted transaction, and commits when everything
+//! that it has seen is durable in the ring: what redb says never is ahead of that. Settles that come meanwhile are in
+//! later segments and reach redb with those.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use redb::Database;
+use redb::Durability;
+use redb::WriteTransaction;
+
+use crate::model::Lsn;
+use crate::model::QueueId;
+use crate::store::StoreError;
+use crate::store::block::Draft;
+use crate::store::core::Core;
+use crate::store::index::Extent;
+use crate::store::index::Place;
+use crate::store::pages::NewPage;
+use crate::store::pages::Pages;
+use crate::store::read;
+use crate::store::ring;
+use crate::store::ring::Need;
+use crate::store::shared::Shared;
+use crate::store::tables::DEFINITIONS;
+use crate::store::tables::ExtentRow;
+use crate::store::tables::META;
+use crate::store::tables::META_RING_FROM;
+use crate::store::tables::PlaceKey;
+use crate::store::tables::QUEUES;
+use crate::store::tables::place_key;
+
+/// A block that fills so much of what redb gives it goes there as it is.
+const GOOD_PAGE_BYTES: usize = 48 * 1024;
+
+/// Runs until the store has ended.
+pub(crate) fn run(shared: &Shared) -> Result<(), StoreError> {
+    while let Some(chore) = next_chore(shared) {
+        match chore {
+            Need::Segment(bytes) => {
+                let name = shared.core.lock().ring.new_name();
+                let segment = ring::create(&*shared.disk, name, bytes).map_err(StoreError::ring)?;
+                let mut core = shared.core.lock();
+                core.ring.add(segment);
+                shared.room.notify_all();
+            }
+            Need::Checkpoint(through) => {
+                if !checkpoint(shared, through)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for something to do; `None` when the store ends.
+fn next_chore(shared: &Shared) -> Option<Need> {
+    let mut core = shared.core.lock();
+    loop {
+        if core.ended || shared.inbox.failure().is_some() {
+            return None;
+        }
+        if let Some(need) = core.need() {
+            return Some(need);
+        }
+        shared.chores.wait(&mut core);
+    }
+}
+
+impl Core {
+    fn need(&self) -> Option<Need> {
+        if let Some(through) = self.forced {
+            return Some(Need::Checkpoint(through));
+        }
+        match self.wanted_bytes {
+            Some(bytes) => Some(self.ring.need_for(bytes)),
+            None => self.ring.need(),
+        }
+    }
+}
+
+/// What a checkpoint has to write.
+struct Plan {
+    through: u64,
+    /// What it has seen becomes durable with this.
+    seen: Lsn,
+    /// Blocks of the ring that have something left, by place.
+    blocks: BTreeMap<(QueueId, u64), Extent>,
+    /// Rows of pages of which something was settled; `None` where nothing is left.
+    touched: Vec<(PlaceKey, Option<Vec<u8>>)>,
+    deleted: Vec<QueueId>,
+    /// Positions below may have been used.
+    nexts: BTreeMap<QueueId, u64>,
+    definitions: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// Brings everything in segments up to `through` to redb. `false` when the store failed meanwhile.
+fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
+    let plan = {
+        let mut core = shared.core.lock();
+        core.absorb(&shared.inbox);
+        let plan = core.plan(through);
+        core.awaited = Some(plan.seen);
+        // Who waits for room need not wait for this.
+        shared.room.notify_all();
+        plan
+    };
+    let database = shared.database()?;
+    let failed = |error: redb::Error| StoreError::Checkpoint {
+        source: Box::new(error),
+    };
+    let transaction = begin(&database).map_err(failed)?;
+    let pages = write(shared, &plan, &transaction)?;
+    let durable = shared.wait_durable(plan.seen);
+    shared.core.lock().awaited = None;
+    if !durable {
+        return Ok(false);
+    }
+    transaction.commit().map_err(|error| failed(error.into()))?;
+    let surplus = {
+        let mut core = shared.core.lock();
+        core.finish(&plan, pages);
+        if core.forced.is_some_and(|forced| forced <= through) {
+            core.forced = None;
+        }
+        shared.room.notify_all();
+        shared.written.notify_all();
+        core.ring.release(through)
+    };
+    for segment in surplus {
+        shared
+            .disk
+            .remove(&segment.name)
+            .map_err(StoreError::ring)?;
+    }
+    Ok(true)
+}
+
+/// A transaction whose commit returns when it is on disk, and after which a crash needs no repair.
+pub(crate) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+impl Core {
+    fn plan(&self, through: u64) -> Plan {
+        let mut plan = Plan {
+            through,
+            seen: self.sealed_through.max(self.open.through),
+            blocks: BTreeMap::new(),
+            touched: Vec::new(),
+            deleted: Vec::new(),
+            nexts: BTreeMap::new(),
+            definitions: Vec::new(),
+        };
+        let mut lowest: BTreeMap<QueueId, u64> = BTreeMap::new();
+        let mut touched = BTreeSet::new();
+        for dirt in self.dirt.range(..=through).map(|(_, dirt)| dirt) {
+            for (queue, first) in &dirt.lowest {
+                let lowest = lowest.entry(*queue).or_insert(*first);
+                *lowest = (*lowest).min(*first);
+            }
+            touched.extend(dirt.touched.iter().copied());
+            plan.deleted.extend(&dirt.deleted);
+        }
+        for (queue, first) in lowest {
+            let Some(index) = self.index.get(&queue) else {
+                continue;
+            };
+            plan.nexts.insert(queue, index.next_stated);
+            for (first, extent) in index.extents.range(first..) {
+                if extent.is_in_ring(through) {
+                    plan.blocks.insert((queue, *first), extent.clone());
+                }
+            }
+        }
+        for (queue, first) in touched {
+            let key = place_key(queue, first);
+            let extent = self
+                .index
+                .get(&queue)
+                .and_then(|index| index.extents.get(&first));
+            plan.touched
+                .push((key, extent.map(|extent| extent_row(extent, &key))));
+        }
+        let definitions = self.definitions.iter();
+        plan.definitions = definitions
+            .filter(|(_, pending)| pending.segment <= through)
+            .map(|(key, pending)| (key.clone(), pending.value.clone()))
+            .collect();
+        plan
+    }
+
+    /// redb has what the plan says: messages are in pages now.
+    fn finish(&mut self, plan: &Plan, pages: Vec<NewPage>) {
+        self.dirt.retain(|segment, _| *segment > plan.through);
+        self.definitions
+            .retain(|_, pending| pending.segment > plan.through);
+        let alive = self.take_out(plan);
+        let mut stale = Vec::new();
+        for page in pages {
+            let Some(index) = self.index.get_mut(&page.queue) else {
+                // The queue was deleted meanwhile, and its pages go with it.
+                continue;
+            };
+            let alive = alive.get(&page.queue).map_or(&[][..], Vec::as_slice);
+            let mut extent = page.extent.clone();
+            let end = page.first + u64::from(extent.positions());
+            // What was settled since the plan was made is not alive any more.
+            let mut settled_to = page.first;
+            let from = alive.partition_point(|range| range.end <= page.first);
+            for range in alive[from..].iter().take_while(|range| range.start < end) {
+                extent.settle_places(page.first, settled_to..range.start.max(page.first));
+                settled_to = range.end.min(end);
+            }
+            extent.settle_places(page.first, settled_to..end);
+            if extent.is_settled() || extent.bits() != page.extent.bits() {
+                stale.push((page.queue, page.first));
+            }
+            if !extent.is_settled() {
+                index.extents.insert(page.first, extent);
+            }
+        }
+        if !stale.is_empty() {
+            // The oldest segment that may say so.
+            let dirt = self.dirt.entry(plan.through + 1).or_default();
+            dirt.touched.extend(stale);
+        }
+    }
+}
+
+impl Core {
+    /// The blocks of the plan leave the index: their segments are used again. Answers what is not settled of them, by
+    /// queue and position.
+    fn take_out(&mut self, plan: &Plan) -> HashMap<QueueId, Vec<Range<u64>>> {
+        let mut alive: HashMap<QueueId, Vec<Range<u64>>> = HashMap::new();
+        for (queue, first) in plan.blocks.keys() {
+            let Some(index) = self.index.get_mut(queue) else {
+                continue;
+            };
+            let block = index.extents.get(first);
+            if !block.is_some_and(|block| block.is_in_ring(plan.through)) {
+                continue;
+            }
+            let Some(block) = index.extents.remove(first) else {
+                continue;
+            };
+            let open = block.open(0..block.positions()).into_iter();
+            alive.entry(*queue).or_default().extend(
+                open.map(|open| first + u64::from(open.start)..first + u64::from(open.end)),
+            );
+        }
+        alive
+    }
+}
+
+/// As it stands in redb.
+fn extent_row(extent: &Extent, key: &PlaceKey) -> Vec<u8> {
+    let row = ExtentRow {
+        positions: extent.positions(),
+        page: extent.facts(),
+        settled: extent.bits(),
+    };
+    row.encode(key)
+}
+
+/// Writes everything into the transaction; answers the pages that are new.
+fn write(
+    shared: &Shared,
+    plan: &Plan,
+    transaction: &WriteTransaction,
+) -> Result<Vec<NewPage>, StoreError> {
+    let failed = |error: redb::Error| StoreError::Checkpoint {
+        source: Box::new(error),
+    };
+    let mut pages = Pages::open(transaction).map_err(failed)?;
+    write_rest(plan, &mut pages, transaction).map_err(failed)?;
+    let mut merge = Merge {
+        pages: &mut pages,
+        draft: Draft::default(),
+        queue: QueueId(0),
+        new: Vec::new(),
+    };
+    for ((queue, first), extent) in &plan.blocks {
+        let bytes = read::ring_block(shared, extent)?;
+        let whole = !extent.is_partial() && bytes.len() >= GOOD_PAGE_BYTES;
+        if whole {
+            merge.flush().map_err(failed)?;
+            merge.page(*queue, *first, &bytes, extent).map_err(failed)?;
+        } else {
+            let block = read::decode(bytes, extent, *queue, *first);
+            // Damage was told; there is nothing to bring to redb.
+            if let Some(block) = block {
+                merge
+                    .block(*queue, *first, extent, &block)
+                    .map_err(failed)?;
+            }
+        }
+    }
+    merge.flush().map_err(failed)?;
+    Ok(merge.new)
+}
+
+fn write_rest(
+    plan: &Plan,
+    pages: &mut Pages<'_>,
+    transaction: &WriteTransaction,
+) -> Result<(), redb::Error> {
+    let mut queues = transaction.open_table(QUEUES)?;
+    for queue in &plan.deleted {
+        pages.remove_queue(*queue)?;
+        queues.remove(&queue.0.to_be_bytes())?;
+    }
+    for (queue, next) in &plan.nexts {
+        queues.insert(&queue.0.to_be_bytes(), next)?;
+    }
+    for (key, row) in &plan.touched {
+        match row {
+            Some(row) => pages.update(key, row)?,
+            None => pages.remove(key)?,
+        }
+    }
+    let mut definitions = transaction.open_table(DEFINITIONS)?;
+    for (key, value) in &plan.definitions {
+        match value {
+            Some(value) => definitions.insert(&key[..], &value[..])?,
+            None => definitions.remove(&key[..])?,
+        };
+    }
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_RING_FROM, plan.through + 1)?;
+    Ok(())
+}
+
+/// Puts what is left of several blocks into pages.
+struct Merge<'p, 't> {
+    pages: &'p mut Pages<'t>,
+    draft: Draft,
+    /// Of the draft.
+    queue: QueueId,
+    new: Vec<NewPage>,
+}
+
+impl Merge<'_, '_> {
+    fn block(
+        &mut self,
+        queue: QueueId,
+        first: u64,
+        extent: &Extent,
+        block: &crate::store::block::Block,
+    ) -> Result<(), redb::Error> {
+        let mut starts = true;
+        for open in extent.open(0..extent.positions().min(block.positions())) {
+            for (index, mut run, at) in block.runs(open.start, open.end) {
+                let mut position = first + u64::from(index);
+                while !run.is_empty() {
+                    // Between blocks may be positions that are still to come.
+                    let follows = !starts || position == self.draft.end();
+                    if self.draft.is_empty() || (self.queue == queue && follows) {
+                        self.queue = queue;
+                        let taken = self.draft.take(position, &mut run, at.unwrap_or(0));
+                        position += taken as u64;
+                        if taken > 0 {
+                            starts = false;
+                            continue;
+                        }
+                    }
+                    self.flush()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), redb::Error> {
+        let draft = std::mem::take(&mut self.draft);
+        if draft.is_empty() {
+            return Ok(());
+        }
+        let bytes = draft.encode();
+        let checksum = crate::store::block::stated_checksum(&bytes);
+        let extent = Extent::new(
+            draft.positions(),
+            &draft.gaps(),
+            draft.body_bytes(),
+            draft.is_expiring(),
+            Place::Page(checksum),
+        );
+        self.page(self.queue, draft.first(), &bytes, &extent)
+    }
+
+    fn page(
+        &mut self,
+        queue: QueueId,
+        first: u64,
+        bytes: &[u8],
+        extent: &Extent,
+    ) -> Result<(), redb::Error> {
+        let key = place_key(queue, first);
+        let extent = extent.clone().into_page();
+        self.pages.insert(&key, bytes, &extent_row(&extent, &key))?;
+        self.new.push(NewPage {
+            queue,
+            first,
+            extent,
+        });
+        Ok(())
+    }
+}
