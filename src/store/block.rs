@@ -281,6 +281,12 @@ pub(crate) enum Seal<'a> {
     Keyed(&'a PlaceKey),
 }
 
+/// Whether a block of so many octets can have so many positions: before room is made for them.
+pub(crate) fn may_have_positions(positions: u32, bytes: u32) -> bool {
+    let entries = u64::from(positions) * ENTRY_BYTES as u64;
+    positions > 0 && entries + HEAD_BYTES as u64 <= u64::from(bytes)
+}
+
 /// The checksum that a block states, however wrong.
 pub(crate) fn stated_checksum(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk::<4>().map(|crc| u32::from_le_bytes(*crc))

@@ -24,16 +24,18 @@ use crate::store::index::Place;
 use crate::store::pages::NewPage;
 use crate::store::pages::Pages;
 use crate::store::read;
-use crate::store::ring;
 use crate::store::ring::Need;
 use crate::store::shared::Shared;
 use crate::store::tables::DEFINITIONS;
 use crate::store::tables::ExtentRow;
 use crate::store::tables::META;
+use crate::store::tables::META_CLEAN;
 use crate::store::tables::META_RING_FROM;
 use crate::store::tables::PlaceKey;
 use crate::store::tables::QUEUES;
 use crate::store::tables::place_key;
+#[cfg(test)]
+use crate::store::tests::mutation::Mutation;
 
 /// A block that fills so much of what redb gives it goes there as it is.
 const GOOD_PAGE_BYTES: usize = 48 * 1024;
@@ -44,7 +46,7 @@ pub(crate) fn run(shared: &Shared) -> Result<(), StoreError> {
         match chore {
             Need::Segment(bytes) => {
                 let name = shared.core.lock().ring.new_name();
-                let segment = ring::create(&*shared.disk, name, bytes).map_err(StoreError::ring)?;
+                let segment = shared.make_segment(name, bytes).map_err(StoreError::ring)?;
                 let mut core = shared.core.lock();
                 core.ring.add(segment);
                 shared.room.notify_all();
@@ -79,13 +81,14 @@ impl Core {
             return Some(Need::Checkpoint(through));
         }
         match self.wanted_bytes {
-            Some(bytes) => Some(self.ring.need_for(bytes)),
+            Some(bytes) => self.ring.need_for(bytes),
             None => self.ring.need(),
         }
     }
 }
 
 /// What a checkpoint has to write.
+#[derive(Clone)]
 struct Plan {
     through: u64,
     /// What it has seen becomes durable with this.
@@ -100,6 +103,22 @@ struct Plan {
     definitions: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
+#[cfg(test)]
+impl Plan {
+    /// With something left out, when that is to be done wrong.
+    fn mutated(&self, shared: &Shared) -> Plan {
+        let mut plan = self.clone();
+        match shared.mutation {
+            Some(Mutation::DropTouched) => plan.touched.clear(),
+            Some(Mutation::DropDeleted) => plan.deleted.clear(),
+            Some(Mutation::DropDefinitions) => plan.definitions.clear(),
+            Some(Mutation::DropNexts) => plan.nexts.clear(),
+            _ => {}
+        }
+        plan
+    }
+}
+
 /// Brings everything in segments up to `through` to redb. `false` when the store failed meanwhile.
 fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
     let plan = {
@@ -111,21 +130,54 @@ fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
         shared.room.notify_all();
         plan
     };
+    if !wait_until_written(shared, &plan) {
+        return Ok(false);
+    }
     let database = shared.database()?;
     let failed = |error: redb::Error| StoreError::Checkpoint {
         source: Box::new(error),
     };
     let transaction = begin(&database).map_err(failed)?;
     let pages = write(shared, &plan, &transaction)?;
+    #[cfg(test)]
+    if shared.does_wrong(Mutation::AheadOfRing) {
+        shared.core.lock().awaited = None;
+        transaction.commit().map_err(|error| failed(error.into()))?;
+        let mut core = shared.core.lock();
+        let stale = core.finish(&plan, pages);
+        core.note_stale(through, stale);
+        core.forced = core.forced.filter(|forced| *forced > through);
+        core.ring.release(through);
+        shared.room.notify_all();
+        shared.written.notify_all();
+        return Ok(true);
+    }
     let durable = shared.wait_durable(plan.seen);
     shared.core.lock().awaited = None;
     if !durable {
         return Ok(false);
     }
+    #[cfg(test)]
+    if shared.does_wrong(Mutation::RecycleBeforeCommit) {
+        shared.core.lock().ring.release(through);
+        shared.room.notify_all();
+        // So that the segment is written over before the commit.
+        for _ in 0..2000 {
+            std::thread::yield_now();
+        }
+    }
     transaction.commit().map_err(|error| failed(error.into()))?;
     let surplus = {
         let mut core = shared.core.lock();
-        core.finish(&plan, pages);
+        let stale = core.finish(&plan, pages);
+        #[cfg(test)]
+        let stale = if shared.does_wrong(Mutation::ForgetStale) {
+            Vec::new()
+        } else {
+            stale
+        };
+        core.note_stale(through, stale);
+        core.checkpoints += 1;
         if core.forced.is_some_and(|forced| forced <= through) {
             core.forced = None;
         }
@@ -140,6 +192,23 @@ fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
             .map_err(StoreError::ring)?;
     }
     Ok(true)
+}
+
+/// Waits until the blocks of the plan can be read: a frame may have got its place and be written only now. `false` when
+/// the store has failed.
+fn wait_until_written(shared: &Shared, plan: &Plan) -> bool {
+    #[cfg(test)]
+    if shared.does_wrong(Mutation::ReadUnwritten) {
+        return true;
+    }
+    let mut core = shared.core.lock();
+    while !plan.blocks.values().all(|extent| core.is_written(extent)) {
+        if shared.inbox.failure().is_some() {
+            return false;
+        }
+        shared.written.wait(&mut core);
+    }
+    true
 }
 
 /// A transaction whose commit returns when it is on disk, and after which a crash needs no repair.
@@ -199,8 +268,8 @@ impl Core {
         plan
     }
 
-    /// redb has what the plan says: messages are in pages now.
-    fn finish(&mut self, plan: &Plan, pages: Vec<NewPage>) {
+    /// redb has what the plan says: messages are in pages now. Answers those of which more is settled than redb knows.
+    fn finish(&mut self, plan: &Plan, pages: Vec<NewPage>) -> Vec<(QueueId, u64)> {
         self.dirt.retain(|segment, _| *segment > plan.through);
         self.definitions
             .retain(|_, pending| pending.segment > plan.through);
@@ -229,9 +298,13 @@ impl Core {
                 index.extents.insert(page.first, extent);
             }
         }
+        stale
+    }
+
+    /// The next checkpoint brings these pages' settles to redb. Those settles stand in segments after `through`.
+    fn note_stale(&mut self, through: u64, stale: Vec<(QueueId, u64)>) {
         if !stale.is_empty() {
-            // The oldest segment that may say so.
-            let dirt = self.dirt.entry(plan.through + 1).or_default();
+            let dirt = self.dirt.entry(through + 1).or_default();
             dirt.touched.extend(stale);
         }
     }
@@ -282,6 +355,8 @@ fn write(
         source: Box::new(error),
     };
     let mut pages = Pages::open(transaction).map_err(failed)?;
+    #[cfg(test)]
+    let plan = &plan.mutated(shared);
     write_rest(plan, &mut pages, transaction).map_err(failed)?;
     let mut merge = Merge {
         pages: &mut pages,
@@ -337,6 +412,8 @@ fn write_rest(
     }
     let mut meta = transaction.open_table(META)?;
     meta.insert(META_RING_FROM, plan.through + 1)?;
+    // The store is in use; that it was closed will be said by the ring's last frame.
+    meta.insert(META_CLEAN, 0)?;
     Ok(())
 }
 

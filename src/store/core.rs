@@ -46,6 +46,12 @@ pub(crate) struct Core {
     pub(crate) wanted_bytes: Option<u64>,
     /// What is in this segment and the older ones is to go to redb, needed or not.
     pub(crate) forced: Option<u64>,
+    /// Publishers were told to wait for room in the ring.
+    pub(crate) held_back: bool,
+    /// Checkpoints done since the store was opened.
+    pub(crate) checkpoints: u64,
+    /// Records were taken and not all of them applied: a panic in between.
+    pub(crate) torn: bool,
     /// The store has ended.
     pub(crate) ended: bool,
     /// The last record that was given a place.
@@ -127,18 +133,23 @@ impl Core {
         let Some(taken) = inbox.take() else {
             return;
         };
+        assert!(!self.torn, "records were lost by a panic");
+        self.torn = true;
         self.open.through = taken.through;
         self.open.held_bytes += taken.bytes;
         let mut records = taken.records;
         for record in records.drain(..) {
             self.open.apply(&mut self.index, record);
         }
+        self.torn = false;
         inbox.give_back(records);
     }
 
     /// Encodes what was gathered and gives it a place; what it puts enters the index, and the next group begins. Without
     /// a place nothing has changed.
     pub(crate) fn seal(&mut self) -> Result<Sealed, NoRoom> {
+        // A reader's thread takes records in too, and its panic ends only what it reads for.
+        assert!(!self.torn, "records were lost by a panic");
         let mut sealed = Sealed {
             frame: None,
             through: self.open.through,

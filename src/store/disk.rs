@@ -63,6 +63,29 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
+impl Directory {
+    /// A file of zeros that is on the disk with its name.
+    fn filled(&self, path: &Path, bytes: u64) -> io::Result<File> {
+        static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        // Written, not only reserved: a sync of blocks that were never written has to sync the file's metadata too.
+        let mut left = bytes;
+        while left > 0 {
+            let count = left.min(ZEROS.len() as u64);
+            file.write_all(&ZEROS[..count as usize])?;
+            left -= count;
+        }
+        file.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(file)
+    }
+}
+
 impl Disk for Directory {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -76,23 +99,13 @@ impl Disk for Directory {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-        static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.path.join(name))?;
-        // Written, not only reserved: a sync of blocks that were never written has to sync the file's metadata too.
-        let mut left = bytes;
-        while left > 0 {
-            let count = left.min(ZEROS.len() as u64);
-            file.write_all(&ZEROS[..count as usize])?;
-            left -= count;
+        let path = self.path.join(name);
+        let made = self.filled(&path, bytes);
+        if made.is_err() {
+            // A part of it would take the room that others need. When this fails too, the next start clears it away.
+            let _ = std::fs::remove_file(&path);
         }
-        file.sync_all()?;
-        File::open(&self.path)?.sync_all()?;
-        Ok(Arc::new(file))
+        made.map(|file| Arc::new(file) as Arc<dyn DiskFile>)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {

@@ -236,6 +236,11 @@ impl Inbox {
         }
     }
 
+    /// What waits for its commit, being written or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state.lock();

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::model::QueueId;
+use crate::store::block::BLOCK_BYTES_MAX;
 use crate::store::tables::PageFacts;
 use crate::store::tables::bitmap_bytes;
 
@@ -91,11 +92,17 @@ impl Extent {
         expiring: bool,
         place: Place,
     ) -> Self {
+        let mut bits: Box<[u8]> = bits.into();
+        // Bits of no position count for nothing.
+        let (in_last, last) = (positions % 8, positions as usize / 8);
+        if let Some(last) = bits.get_mut(last).filter(|_| in_last > 0) {
+            *last &= (1 << in_last) - 1;
+        }
         let settled = bits.iter().map(|byte| byte.count_ones()).sum::<u32>();
         Self {
             positions,
             settled: settled.min(positions),
-            bits: bits.into(),
+            bits,
             body_bytes,
             expiring,
             place,
@@ -108,6 +115,21 @@ impl Extent {
 
     pub(crate) fn bits(&self) -> &[u8] {
         &self.bits
+    }
+
+    /// What reading it costs, in octets of bodies; a guess where a file of an old format does not tell.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        match self.place {
+            Place::Page(None) => BLOCK_BYTES_MAX as u64,
+            Place::Page(Some(_)) | Place::Ring { .. } => self.body_bytes,
+        }
+    }
+
+    /// Whether each of these gaps is one here.
+    pub(crate) fn knows_gaps(&self, gaps: &[u8]) -> bool {
+        let covered = |(gaps, bits): (&u8, &u8)| gaps & !bits == 0;
+        gaps.is_empty()
+            || (gaps.len() == self.bits.len() && gaps.iter().zip(&self.bits).all(covered))
     }
 
     /// What its row says of its page.

@@ -23,12 +23,14 @@ mod group;
 mod inbox;
 mod index;
 mod pages;
+mod patience;
 mod read;
 mod record;
 mod recover;
 mod replay;
 mod ring;
 mod shared;
+mod stats;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -48,6 +50,7 @@ pub use error::StoreError;
 pub use record::CommitWaiter;
 pub use record::Definition;
 pub use record::Record;
+pub use stats::StoreStats;
 
 use crate::model::Lsn;
 use crate::model::Position;
@@ -57,6 +60,7 @@ use crate::store::disk::Directory;
 use crate::store::disk::Disk;
 use crate::store::inbox::Inbox;
 use crate::store::inbox::Mark;
+use crate::store::patience::Patience;
 use crate::store::recover::Found;
 use crate::store::ring::RingLimits;
 use crate::store::ring::frame::FRAME_ALIGN;
@@ -143,15 +147,32 @@ struct Threads {
     keeper: Option<JoinHandle<()>>,
 }
 
+/// What a store is made of.
+struct Parts {
+    database: Database,
+    disk: Box<dyn Disk>,
+    patience: Arc<Patience>,
+    #[cfg(test)]
+    mutation: Option<tests::mutation::Mutation>,
+}
+
 /// The ring's directory beside redb's file.
 const RING_DIRECTORY: &str = "ring";
 
 impl Store {
     /// Opens `dir/leveret.redb` and `dir/ring`, creating them when they are missing, and starts the store's threads.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Store, Recovered), StoreError> {
-        let (database, path) = recover::open_file(dir, &options)?;
+        let patience = Arc::default();
+        let (database, path) = recover::open_file(dir, &options, &patience)?;
         let disk = Directory::new(dir.join(RING_DIRECTORY)).map_err(StoreError::ring)?;
-        Self::start(database, Box::new(disk), &path, &options)
+        let parts = Parts {
+            database,
+            disk: Box::new(disk),
+            patience,
+            #[cfg(test)]
+            mutation: None,
+        };
+        Self::start(parts, &path, &options)
     }
 
     /// As [`Store::open`] on a simulated disk, which is initialised when it is empty.
@@ -160,14 +181,30 @@ impl Store {
         disk: tests::disk::SimulatedDisk,
         options: StoreOptions,
     ) -> Result<(Store, Recovered), StoreError> {
+        Self::open_mutated(disk, options, None)
+    }
+
+    /// As [`Store::open_with`], for a store that does something wrong.
+    #[cfg(test)]
+    pub(crate) fn open_mutated(
+        disk: tests::disk::SimulatedDisk,
+        options: StoreOptions,
+        mutation: Option<tests::mutation::Mutation>,
+    ) -> Result<(Store, Recovered), StoreError> {
+        let patience = Arc::default();
         let backend = disk.redb_file().map_err(StoreError::ring)?;
-        let (database, path) = recover::open_backend(backend, &options)?;
-        Self::start(database, Box::new(disk), &path, &options)
+        let (database, path) = recover::open_backend(backend, &options, &patience)?;
+        let parts = Parts {
+            database,
+            disk: Box::new(disk),
+            patience,
+            mutation,
+        };
+        Self::start(parts, &path, &options)
     }
 
     fn start(
-        database: Database,
-        disk: Box<dyn Disk>,
+        parts: Parts,
         path: &Path,
         options: &StoreOptions,
     ) -> Result<(Store, Recovered), StoreError> {
@@ -179,7 +216,7 @@ impl Store {
             mut core,
             clean,
             definitions,
-        } = recover::recover(&database, &*disk, path, limits)?;
+        } = recover::recover(&parts.database, &*parts.disk, path, limits)?;
         let recovered = Recovered {
             clean,
             definitions,
@@ -190,13 +227,17 @@ impl Store {
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             inbox: Inbox::new(options.pending_bytes_max),
-            disk,
-            database: Mutex::new(Some(Arc::new(database))),
+            disk: parts.disk,
+            database: Mutex::new(Some(Arc::new(parts.database))),
+            patience: parts.patience,
+            #[cfg(test)]
+            mutation: parts.mutation,
             room: Condvar::new(),
             chores: Condvar::new(),
             written: Condvar::new(),
         });
         shared.inbox.begin();
+        shared.patience.begin();
         let store = Store {
             shared: Arc::clone(&shared),
             threads: Mutex::default(),
@@ -356,6 +397,8 @@ impl Store {
     fn stop(&self, mark: Mark) {
         let shared = &self.shared;
         shared.inbox.begin_close(mark);
+        // Who ends the store shall not have to wait for room on the disk.
+        shared.patience.end();
         // Held while joining, so that a second caller returns only when the files are let go.
         let mut threads = self.threads.lock();
         for writer in threads.writers.drain(..) {

@@ -54,7 +54,7 @@ impl Source {
     fn bytes(&self) -> u64 {
         match self {
             Self::Waiting { run, .. } => run.held_bytes() as u64,
-            Self::Block { extent, .. } => extent.body_bytes,
+            Self::Block { extent, .. } => extent.read_bytes(),
         }
     }
 }
@@ -74,6 +74,9 @@ pub(crate) fn read(
     positions: Range<u64>,
     bytes_max: u64,
 ) -> Result<Vec<StoredRun>, StoreError> {
+    if positions.is_empty() {
+        return Ok(Vec::new());
+    }
     loop {
         let sources = sources(shared, queue, &positions, bytes_max)?;
         match fetch(shared, queue, sources) {
@@ -137,7 +140,7 @@ impl Core {
             if open.is_empty() {
                 continue;
             }
-            bytes += extent.body_bytes;
+            bytes += extent.read_bytes();
             sources.push(Source::Block {
                 first: *first,
                 extent: extent.clone(),
@@ -169,7 +172,7 @@ impl Core {
         sources
     }
 
-    fn is_written(&self, extent: &Extent) -> bool {
+    pub(crate) fn is_written(&self, extent: &Extent) -> bool {
         match extent.place {
             Place::Ring {
                 segment, offset, ..
@@ -290,9 +293,15 @@ pub(crate) fn decode(bytes: Vec<u8>, extent: &Extent, queue: QueueId, first: u64
 }
 
 fn unseal(bytes: Vec<u8>, extent: &Extent, queue: QueueId, first: u64) -> Result<Block, Damage> {
-    match extent.facts() {
+    let block = match extent.facts() {
         Some(facts) => block::decode(bytes, Seal::Stated(Some(facts.checksum))),
         None => block::decode(bytes, Seal::Keyed(&place_key(queue, first))),
+    }?;
+    // Who reads it relies on both.
+    if block.positions() == extent.positions() && extent.knows_gaps(block.gaps()) {
+        Ok(block)
+    } else {
+        Err(Damage::Lengths)
     }
 }
 
@@ -301,15 +310,16 @@ fn page(shared: &Shared, queue: QueueId, first: u64) -> Result<Option<Vec<u8>>, 
         queue: Some(queue.0),
         source: Box::new(error),
     };
-    let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+    let read = || -> Result<Result<Option<Vec<u8>>, StoreError>, redb::Error> {
         let database = shared.database.lock().clone();
         let Some(database) = database else {
-            return Ok(None);
+            // Not damage: the store was closed meanwhile.
+            return Ok(Err(StoreError::Closed));
         };
         let transaction = database.begin_read()?;
         let pages = transaction.open_table(PAGES)?;
         let parts = transaction.open_table(PARTS)?;
-        pages::read(&pages, &parts, &place_key(queue, first))
+        pages::read(&pages, &parts, &place_key(queue, first)).map(Ok)
     };
-    read().map_err(failed)
+    read().map_err(failed)?
 }

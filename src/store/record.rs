@@ -23,8 +23,8 @@ pub enum Record {
     },
     /// Messages left their queue for good (acknowledged, expired, dead-lettered, dropped).
     ///
-    /// Positions that hold nothing are allowed. A settle may overtake the put of the same position when two threads
-    /// race: the message is then never stored.
+    /// Positions that hold nothing are allowed and change nothing. A put comes before the settles of its positions: one
+    /// that came later would bring its message back.
     Settle {
         /// The queue.
         queue: QueueId,

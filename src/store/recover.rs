@@ -5,14 +5,18 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::TryLockError;
+use std::io;
+use std::io::IoSlice;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use redb::Database;
 use redb::DatabaseError;
 use redb::ReadTransaction;
 use redb::ReadableDatabase;
 use redb::ReadableTable;
+use redb::backends::FileBackend;
 use tracing::error;
 
 use crate::model::Lsn;
@@ -32,9 +36,13 @@ use crate::store::index::Extent;
 use crate::store::index::Index;
 use crate::store::index::Place;
 use crate::store::pages;
+use crate::store::patience::Patience;
+use crate::store::patience::PatientBackend;
 use crate::store::replay::replay;
 use crate::store::ring::Ring;
 use crate::store::ring::RingLimits;
+use crate::store::ring::Segment;
+use crate::store::ring::frame::FRAME_ALIGN;
 use crate::store::ring::scan::scan;
 use crate::store::tables;
 use crate::store::tables::DEFINITIONS;
@@ -60,6 +68,7 @@ const NEW_FILE_NAME: &str = "leveret.redb.new";
 pub(crate) fn open_file(
     dir: &Path,
     options: &StoreOptions,
+    patience: &Arc<Patience>,
 ) -> Result<(Database, PathBuf), StoreError> {
     let directory_error = |source| StoreError::Directory {
         path: dir.to_owned(),
@@ -69,7 +78,13 @@ pub(crate) fn open_file(
     let path = dir.join(FILE_NAME);
     let open_error = |error| database_error(&path, error);
     if path.try_exists().map_err(directory_error)? {
-        let database = builder(options).open(&path).map_err(open_error)?;
+        let file = File::options().read(true).write(true).open(&path);
+        let file = file.map_err(directory_error)?;
+        if file.metadata().map_err(directory_error)?.len() == 0 {
+            // redb would make it a database.
+            return Err(StoreError::Foreign { path });
+        }
+        let database = open_database(options, file, patience).map_err(open_error)?;
         return Ok((database, path));
     }
 
@@ -93,7 +108,7 @@ pub(crate) fn open_file(
         return Err(StoreError::AlreadyOpen { path });
     }
     file.set_len(0).map_err(directory_error)?;
-    let database = builder(options).create_file(file).map_err(open_error)?;
+    let database = open_database(options, file, patience).map_err(open_error)?;
     initialise(&database).map_err(|error| open_failed(&path, error))?;
     std::fs::rename(&new_path, &path).map_err(directory_error)?;
     sync_directory(dir).map_err(directory_error)?;
@@ -105,15 +120,32 @@ pub(crate) fn open_file(
 pub(crate) fn open_backend(
     backend: impl redb::StorageBackend,
     options: &StoreOptions,
+    patience: &Arc<Patience>,
 ) -> Result<(Database, PathBuf), StoreError> {
     let path = PathBuf::from("test storage");
     let is_new = backend.len().is_ok_and(|len| len == 0);
+    let backend = PatientBackend {
+        backend,
+        patience: Arc::clone(patience),
+    };
     let database = builder(options).create_with_backend(backend);
     let database = database.map_err(|error| database_error(&path, error))?;
     if is_new {
         initialise(&database).map_err(|error| open_failed(&path, error))?;
     }
     Ok((database, path))
+}
+
+fn open_database(
+    options: &StoreOptions,
+    file: File,
+    patience: &Arc<Patience>,
+) -> Result<Database, DatabaseError> {
+    let backend = PatientBackend {
+        backend: FileBackend::new(file)?,
+        patience: Arc::clone(patience),
+    };
+    builder(options).create_with_backend(backend)
 }
 
 fn builder(options: &StoreOptions) -> redb::Builder {
@@ -165,6 +197,9 @@ pub(crate) fn recover(
     let (index, definitions) = read(database).map_err(failed)?;
     let scan = scan(disk, meta.ring_key, meta.ring_from).map_err(StoreError::ring)?;
     if let Some((_, segment)) = scan.segments.last_key_value() {
+        if let Some(torn) = scan.torn {
+            erase(segment, torn).map_err(StoreError::ring)?;
+        }
         // What a killed process has written is read here, but perhaps not on the disk yet.
         segment.file.sync().map_err(StoreError::ring)?;
     }
@@ -179,11 +214,17 @@ pub(crate) fn recover(
         awaited: None,
         wanted_bytes: None,
         forced: None,
+        held_back: false,
+        checkpoints: 0,
+        torn: false,
         ended: false,
         sealed_through: Lsn::NONE,
     };
     let clean = replay(&mut core, &scan)?.unwrap_or(meta.clean);
     core.ring = Ring::new(limits, scan.segments, scan.free, scan.offset, scan.next);
+    for unfit in core.ring.take_unfit() {
+        disk.remove(&unfit.name).map_err(StoreError::ring)?;
+    }
     core.written = (core.ring.active().unwrap_or(0), scan.offset);
     for queue in core.index.values_mut() {
         queue.next = queue.next.max(queue.next_stated).max(1);
@@ -194,6 +235,12 @@ pub(crate) fn recover(
         clean,
         definitions,
     })
+}
+
+/// Makes a frame that is not whole none at all.
+fn erase(segment: &Segment, offset: u64) -> io::Result<()> {
+    let zeros = [0; FRAME_ALIGN as usize];
+    segment.file.write_at(&mut [IoSlice::new(&zeros)], offset)
 }
 
 /// What redb says, and what has changed since.
@@ -328,7 +375,7 @@ fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
         let positions = extent
             .as_ref()
             .map_or(BLOCK_POSITIONS_MAX, |extent| u64::from(extent.positions()));
-        index.next_stated = index.next_stated.max(first.0 + positions);
+        index.next_stated = index.next_stated.max(first.0.saturating_add(positions));
         if let Some(extent) = extent {
             index.extents.insert(first.0, extent);
         }

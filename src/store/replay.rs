@@ -51,6 +51,15 @@ impl Core {
                 targets,
                 gaps,
             } => {
+                let end = offset.checked_add(u64::from(bytes));
+                if end.is_none_or(|end| end > frame.header.content_bytes) {
+                    error!(
+                        segment = frame.segment,
+                        offset = frame.offset,
+                        "a frame of the ring names messages that are not in it: they are left out"
+                    );
+                    return;
+                }
                 let place = Place::Ring {
                     segment: frame.segment,
                     offset: frame.offset + head_bytes + offset,

@@ -1,5 +1,6 @@
 //! What the store's threads share: the core behind its lock, the signals between them, the disk.
 
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Condvar;
@@ -14,7 +15,12 @@ use crate::store::core::NoRoom;
 use crate::store::core::Sealed;
 use crate::store::disk::Disk;
 use crate::store::inbox::Inbox;
+use crate::store::patience::Patience;
 use crate::store::ring;
+use crate::store::ring::Need;
+use crate::store::ring::Segment;
+#[cfg(test)]
+use crate::store::tests::mutation::Mutation;
 
 /// See the module's documentation.
 pub(crate) struct Shared {
@@ -23,6 +29,11 @@ pub(crate) struct Shared {
     pub(crate) disk: Box<dyn Disk>,
     /// `None` when the store is closed.
     pub(crate) database: Mutex<Option<Arc<Database>>>,
+    /// Waits where the disk is full.
+    pub(crate) patience: Arc<Patience>,
+    /// What is done wrong on purpose, to see that the tests find it.
+    #[cfg(test)]
+    pub(crate) mutation: Option<Mutation>,
     /// The ring has room again, or the store has failed.
     pub(crate) room: Condvar,
     /// For the thread that keeps house: the ring needs something, or the store ends.
@@ -56,8 +67,16 @@ impl Shared {
                 Ok(sealed) => {
                     self.inbox.all_sealed();
                     core.wanted_bytes = None;
-                    if core.ring.need().is_some() {
+                    let need = core.ring.need();
+                    if need.is_some() {
                         self.chores.notify_one();
+                    }
+                    if core.held_back
+                        && !matches!(need, Some(Need::Checkpoint(_)))
+                        && !self.inbox.congested()
+                    {
+                        core.held_back = false;
+                        tracing::info!("the ring has room again: publishers go on");
                     }
                     return Ok(Some(sealed));
                 }
@@ -74,14 +93,19 @@ impl Shared {
         core: &mut MutexGuard<'_, Core>,
         NoRoom { bytes }: NoRoom,
     ) -> Result<(), StoreError> {
-        if core.awaited.is_some() {
-            // A checkpoint cannot end before this frame is durable, so it cannot be waited for.
+        if core
+            .awaited
+            .is_some_and(|awaited| awaited > core.sealed_through)
+        {
+            // A checkpoint cannot end before this frame is durable, so it cannot be waited for. It has seen no more than
+            // this one frame, so that there is one such segment at a time.
             let (name, bytes) = (core.ring.new_name(), core.ring.segment_bytes_for(bytes));
-            let made = MutexGuard::unlocked(core, || ring::create(&*self.disk, name, bytes));
+            let made = MutexGuard::unlocked(core, || self.make_segment(name, bytes));
             core.ring.add(made.map_err(StoreError::ring)?);
             return Ok(());
         }
-        if core.wanted_bytes.is_none() {
+        if core.ring.is_full() && !core.held_back {
+            core.held_back = true;
             tracing::warn!(
                 "the ring is full: publishers wait until the store has written older messages to their pages"
             );
@@ -90,6 +114,18 @@ impl Shared {
         self.chores.notify_one();
         self.room.wait(core);
         Ok(())
+    }
+
+    /// Makes an empty segment; waits while the disk is full.
+    pub(crate) fn make_segment(&self, name: String, bytes: u64) -> io::Result<Segment> {
+        self.patience
+            .retry(|| ring::create(&*self.disk, name.clone(), bytes))
+    }
+
+    /// Whether this is to be done wrong.
+    #[cfg(test)]
+    pub(crate) fn does_wrong(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
     }
 
     /// Writes a frame and syncs it.
@@ -107,6 +143,10 @@ impl Shared {
             .map_err(failed)?;
         self.core.lock().written = (frame.segment, frame.offset + frame.builder.bytes());
         self.written.notify_all();
+        #[cfg(test)]
+        if self.does_wrong(Mutation::SkipSync) {
+            return Ok(());
+        }
         frame.file.sync().map_err(failed)
     }
 

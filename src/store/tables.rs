@@ -159,8 +159,8 @@ impl ExtentRow<'_> {
             });
         }
         let positions = positions & !WITH_FACTS;
-        let intact =
-            positions > 0 && (settled.is_empty() || settled.len() == bitmap_bytes(positions));
+        let intact = (1..=POSITIONS_MAX).contains(&positions)
+            && (settled.is_empty() || settled.len() == bitmap_bytes(positions));
         intact.then_some(ExtentRow {
             positions,
             page,
@@ -168,6 +168,9 @@ impl ExtentRow<'_> {
         })
     }
 }
+
+/// No block of any format has more positions.
+const POSITIONS_MAX: u32 = 1 << 16;
 
 /// Octets in a bitmap of `count` positions.
 pub(crate) fn bitmap_bytes(count: u32) -> usize {

@@ -12,6 +12,8 @@ use std::panic::catch_unwind;
 use crate::store::StoreError;
 use crate::store::inbox::Turn;
 use crate::store::shared::Shared;
+#[cfg(test)]
+use crate::store::tests::mutation::Mutation;
 
 /// Runs until the inbox is closed or something fails.
 pub(crate) fn run(shared: &Shared) {
@@ -40,6 +42,12 @@ fn write_groups(shared: &Shared) -> Result<(), StoreError> {
                 };
                 if !shared.inbox.begin_write() {
                     return Ok(());
+                }
+                #[cfg(test)]
+                if shared.does_wrong(Mutation::ConfirmBeforeSync) {
+                    shared.inbox.committed(sealed.through, sealed.held_bytes);
+                    shared.write(&sealed)?;
+                    continue;
                 }
                 shared.write(&sealed)?;
                 let (through, held_bytes) = (sealed.through, sealed.held_bytes);

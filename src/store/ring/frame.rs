@@ -32,6 +32,7 @@ use std::ops::Range;
 
 use crate::model::QueueId;
 use crate::model::Run;
+use crate::store::block;
 use crate::store::block::Draft;
 use crate::store::disk::DiskFile;
 
@@ -313,6 +314,9 @@ pub(crate) enum FrameRecord<'a> {
     Clean,
 }
 
+/// No position is as large: sums of a position and a count do not overflow.
+const POSITION_MAX: u64 = 1 << 62;
+
 /// The records of a frame. Under a right checksum only a newer version can have written what is not understood.
 pub(crate) struct Records<'a> {
     rest: &'a [u8],
@@ -346,6 +350,16 @@ impl<'a> Records<'a> {
 
     fn u64(&mut self) -> Result<u64, NotUnderstood> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    fn position(&mut self) -> Result<u64, NotUnderstood> {
+        self.u64().and_then(|position| {
+            if position <= POSITION_MAX {
+                Ok(position)
+            } else {
+                Err(NotUnderstood)
+            }
+        })
     }
 
     fn queue(&mut self) -> Result<QueueId, NotUnderstood> {
@@ -386,7 +400,7 @@ impl<'a> Records<'a> {
             }
             RESERVE => FrameRecord::Reserve {
                 queue: self.queue()?,
-                next: self.u64()?,
+                next: self.position()?,
             },
             CLEAN => FrameRecord::Clean,
             _ => return Err(NotUnderstood),
@@ -399,13 +413,16 @@ impl<'a> Records<'a> {
         let [flags] = self.array()?;
         let count = self.u32()?;
         let targets = (0..count)
-            .map(|_| Ok((self.queue()?, self.u64()?)))
+            .map(|_| Ok((self.queue()?, self.position()?)))
             .collect::<Result<_, _>>()?;
         let gaps_bytes = if flags & PUT_GAPS != 0 {
             positions.div_ceil(8) as usize
         } else {
             0
         };
+        if !block::may_have_positions(positions, bytes) {
+            return Err(NotUnderstood);
+        }
         Ok(FrameRecord::Put {
             offset,
             bytes,

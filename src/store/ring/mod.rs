@@ -90,14 +90,15 @@ impl Ring {
 
     /// The number in a file's name; `None` for files of others.
     pub(crate) fn name_number(name: &str) -> Option<u64> {
-        name.strip_suffix(FILE_SUFFIX)?.parse().ok()
+        let number: u64 = name.strip_suffix(FILE_SUFFIX)?.parse().ok()?;
+        (file_name(number) == name && number < u64::MAX).then_some(number)
     }
 
     /// A name that no file has.
     pub(crate) fn new_name(&mut self) -> String {
         let number = self.next_name;
         self.next_name += 1;
-        format!("{number:04}{FILE_SUFFIX}")
+        file_name(number)
     }
 
     /// The number of the next frame.
@@ -117,11 +118,7 @@ impl Ring {
 
     /// A place for the next frame, of so many octets; `None` when there is no room.
     pub(crate) fn place(&mut self, bytes: u64) -> Option<FramePlace> {
-        let fits = self
-            .segments
-            .last_key_value()
-            .is_some_and(|(_, segment)| self.offset + bytes <= segment.bytes);
-        if !fits {
+        if !self.fits_last(bytes) {
             let at = self.free.iter().position(|free| free.bytes >= bytes)?;
             let segment = self.free.remove(at);
             self.segments.insert(self.next_segment, segment);
@@ -159,7 +156,7 @@ impl Ring {
         if !self.free.is_empty() || !half_full {
             return None;
         }
-        if self.segments.len() < self.limits.segments.max(2) {
+        if !self.is_full() {
             return Some(Need::Segment(self.next_segment_bytes()));
         }
         // All but the one that is being filled may go; the oldest does.
@@ -168,13 +165,63 @@ impl Ring {
             .flatten()
     }
 
-    /// What must be done so that a frame of so many octets finds room.
-    pub(crate) fn need_for(&self, bytes: u64) -> Need {
-        let full = self.segments.len() >= self.limits.segments.max(2);
-        match self.oldest() {
-            Some(oldest) if full && bytes <= self.limits.segment_bytes => Need::Checkpoint(oldest),
-            _ => Need::Segment(self.segment_bytes_for(bytes)),
+    /// Whether a frame of so many octets finds room.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.fits_last(bytes) || self.free.iter().any(|free| free.bytes >= bytes)
+    }
+
+    fn fits_last(&self, bytes: u64) -> bool {
+        self.segments
+            .last_key_value()
+            .is_some_and(|(_, segment)| self.offset + bytes <= segment.bytes)
+    }
+
+    /// What must be done so that a frame of so many octets finds room; `None` when there is room.
+    pub(crate) fn need_for(&self, bytes: u64) -> Option<Need> {
+        if self.has_room(bytes) {
+            return None;
         }
+        // Also for a frame that gets a segment of its own, else such segments would have no bound.
+        match self.oldest() {
+            Some(oldest) if self.is_full() => Some(Need::Checkpoint(oldest)),
+            _ => Some(Need::Segment(self.segment_bytes_for(bytes))),
+        }
+    }
+
+    /// As many segments are in use as there may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.segments.len() >= self.limits.segments.max(2)
+    }
+
+    /// Files, their octets, and the octets of what is in use of them.
+    pub(crate) fn usage(&self) -> [u64; 3] {
+        let in_use: u64 = self.segments.values().map(|segment| segment.bytes).sum();
+        let free: u64 = self.free.iter().map(|segment| segment.bytes).sum();
+        let last = self.segments.last_key_value();
+        let unused = last.map_or(0, |(_, segment)| segment.bytes - self.offset);
+        let files = (self.segments.len() + self.free.len()) as u64;
+        [files, in_use + free, in_use - unused]
+    }
+
+    /// Takes out the empty files that this ring would not have made, or too many of them: left by a crash while they were
+    /// made, or by other limits.
+    pub(crate) fn take_unfit(&mut self) -> Vec<Segment> {
+        let mut room = self
+            .limits
+            .segments
+            .max(2)
+            .saturating_sub(self.segments.len());
+        let fitting = self.limits.segment_bytes;
+        let mut unfit = Vec::new();
+        for segment in std::mem::take(&mut self.free) {
+            if room > 0 && segment.bytes == fitting {
+                room -= 1;
+                self.free.push(segment);
+            } else {
+                unfit.push(segment);
+            }
+        }
+        unfit
     }
 
     /// Another empty segment.
@@ -212,6 +259,10 @@ impl Ring {
             .get(&segment)
             .map(|segment| Arc::clone(&segment.file))
     }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:04}{FILE_SUFFIX}")
 }
 
 /// Makes a segment's file.

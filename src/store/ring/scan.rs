@@ -44,6 +44,9 @@ pub(crate) struct Scan {
     pub(crate) offset: u64,
     /// Numbers for the next segment, frame and file.
     pub(crate) next: [u64; 3],
+    /// The last frame was torn and stood at this offset of the last segment. Its header must go before anything is written:
+    /// the next frame may need another segment, and then this one would be found again.
+    pub(crate) torn: Option<u64>,
 }
 
 /// Reads the ring of segments from number `from` on.
@@ -54,6 +57,7 @@ pub(crate) fn scan(disk: &dyn Disk, key: u64, from: u64) -> io::Result<Scan> {
         frames: Vec::new(),
         offset: 0,
         next: [from, 1, 1],
+        torn: None,
     };
     let mut found: BTreeMap<u64, (Segment, Vec<FoundFrame>)> = BTreeMap::new();
     for name in disk.names()? {
@@ -61,13 +65,33 @@ pub(crate) fn scan(disk: &dyn Disk, key: u64, from: u64) -> io::Result<Scan> {
             continue;
         };
         scan.next[2] = scan.next[2].max(number + 1);
-        let file = disk.open(&name)?;
-        let bytes = file.len()?;
-        let segment = Segment { name, file, bytes };
-        let frames = frames_of(&segment, key, from)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+        let file = disk.open(&name).map_err(named)?;
+        let bytes = file.len().map_err(named)?;
+        let segment = Segment {
+            name: name.clone(),
+            file,
+            bytes,
+        };
+        let frames = frames_of(&segment, key, from).map_err(named)?;
         match frames.last() {
             Some(last) => {
-                found.insert(last.segment, (segment, frames));
+                let number = last.segment;
+                // A copy of a file says no more than the file; both may not be used.
+                let other = found.remove(&number);
+                let (kept, copy) = match other {
+                    Some(other) if other.1.len() >= frames.len() => (other, Some(segment)),
+                    Some(other) => ((segment, frames), Some(other.0)),
+                    None => ((segment, frames), None),
+                };
+                if let Some(copy) = copy {
+                    warn!(
+                        file = copy.name,
+                        of = kept.0.name,
+                        "a file of the ring is a copy of another one and is left alone"
+                    );
+                }
+                found.insert(number, kept);
             }
             None => scan.free.push(segment),
         }
@@ -77,8 +101,8 @@ pub(crate) fn scan(disk: &dyn Disk, key: u64, from: u64) -> io::Result<Scan> {
         scan.frames.extend(frames);
     }
     if let Some(last) = scan.frames.last() {
-        scan.next[0] = last.segment + 1;
-        scan.next[1] = last.header.number + 1;
+        scan.next[0] = last.segment.saturating_add(1);
+        scan.next[1] = last.header.number.saturating_add(1);
         scan.offset = last.offset + last.header.frame_bytes().unwrap_or(0);
     }
     scan.cut_torn_tail(key)?;
@@ -193,6 +217,7 @@ impl Scan {
         // The next frame goes over it, in the same segment, so that it is never found again.
         self.next = [last.segment + 1, last.header.number, self.next[2]];
         self.offset = last.offset;
+        self.torn = Some(last.offset);
         self.frames.pop();
         Ok(())
     }
@@ -202,11 +227,14 @@ impl Scan {
         let mut expected: Option<u64> = None;
         for frame in &self.frames {
             let number = frame.header.number;
-            let missing = expected.map_or(0, |expected| number.saturating_sub(expected));
+            let missing = expected.map_or(0, |expected: u64| number.saturating_sub(expected));
             if missing > 0 {
                 self.report(frame, missing);
             }
-            expected = Some(number + 1);
+            expected = Some(number.saturating_add(1));
+        }
+        if self.segments.is_empty() && self.free.is_empty() && from > 1 {
+            error!("the ring has no files: if they were removed, the newest messages are lost");
         }
         let first = self.segments.first_key_value();
         if let Some((number, _)) = first
@@ -268,6 +296,10 @@ fn is_whole(segment: &Segment, key: u64, frame: &FoundFrame) -> io::Result<bool>
         else {
             continue;
         };
+        let end = offset.checked_add(u64::from(bytes));
+        if end.is_none_or(|end| end > frame.header.content_bytes) {
+            return Ok(false);
+        }
         let mut content = vec![0; bytes as usize];
         segment
             .file

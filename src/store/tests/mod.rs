@@ -5,6 +5,7 @@ pub(crate) mod disk;
 mod faults;
 mod files;
 mod history;
+pub(crate) mod mutation;
 mod property;
 mod waiting;
 
