@@ -159,12 +159,15 @@ fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
     }
     #[cfg(test)]
     if shared.does_wrong(Mutation::RecycleBeforeCommit) {
-        shared.core.lock().ring.release(through);
+        let mut core = shared.core.lock();
+        core.ring.release(through);
         shared.room.notify_all();
         // So that the segment is written over before the commit.
-        for _ in 0..2000 {
-            std::thread::yield_now();
-        }
+        let written = core.written;
+        let moment = std::time::Duration::from_millis(3);
+        shared
+            .written
+            .wait_while_for(&mut core, |core| core.written == written, moment);
     }
     transaction.commit().map_err(|error| failed(error.into()))?;
     let surplus = {

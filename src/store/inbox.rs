@@ -242,6 +242,11 @@ impl Inbox {
     }
 
     #[cfg(test)]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.state.lock().writing
+    }
+
+    #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state.lock();
         state.records.is_empty() && !(state.taken || state.sealed || state.writing)

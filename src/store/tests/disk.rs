@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Condvar;
 use parking_lot::Mutex;
@@ -18,6 +19,9 @@ use crate::store::disk::Disk;
 use crate::store::disk::DiskFile;
 
 const SECTOR_BYTES: usize = 512;
+
+/// No stall lasts longer, so that a test that fails ends.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// The file in which redb keeps its database.
 const REDB: &str = "redb";
@@ -43,6 +47,18 @@ struct State {
     trouble: Option<Trouble>,
     power_is_off: bool,
     stalled: bool,
+    /// The last sync that was asked for is redb's.
+    redb_syncing: bool,
+    /// Syncs of redb stall.
+    redb_stalled: bool,
+    /// Syncs of the ring stall.
+    ring_stalled: bool,
+    /// Writes to the ring stall.
+    writes_stalled: bool,
+    /// No file can grow.
+    full: bool,
+    /// Failed for want of room.
+    refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -132,8 +148,63 @@ impl SimulatedDisk {
         self.state.0.lock().stalled = true;
     }
 
+    /// The last sync that was asked for is redb's.
+    pub(crate) fn is_redb_syncing(&self) -> bool {
+        self.state.0.lock().redb_syncing
+    }
+
+    /// Syncs of redb do not return until [`SimulatedDisk::go_on`].
+    pub(crate) fn stall_redb(&self) {
+        self.state.0.lock().redb_stalled = true;
+    }
+
+    /// Syncs of the ring do not return until [`SimulatedDisk::go_on`].
+    pub(crate) fn stall_ring(&self) {
+        self.state.0.lock().ring_stalled = true;
+    }
+
+    /// Writes to the ring do not begin until [`SimulatedDisk::go_on`].
+    pub(crate) fn stall_writes(&self) {
+        self.state.0.lock().writes_stalled = true;
+    }
+
+    /// From now on there is no room for a file to grow, or there is again.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.state.0.lock().full = full;
+    }
+
+    /// How often there was no room.
+    pub(crate) fn refused(&self) -> u64 {
+        self.state.0.lock().refused
+    }
+
+    /// Puts a copy of a file, cut to a share of its length, under another name.
+    pub(crate) fn copy_file(&self, from: &str, to: &str, of_eight: usize) {
+        let mut state = self.state.0.lock();
+        let now = &state.files[from].now;
+        let now = now[..now.len() * of_eight / 8].to_vec();
+        let copy = Content {
+            synced: now.clone(),
+            now,
+            ..Content::default()
+        };
+        state.files.insert(to.to_owned(), copy);
+    }
+
+    /// Changes octets of a file behind the store's back.
+    pub(crate) fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state.0.lock();
+        change(&mut state.files.get_mut(name).expect("a file").now);
+    }
+
     pub(crate) fn go_on(&self) {
-        self.state.0.lock().stalled = false;
+        {
+            let mut state = self.state.0.lock();
+            state.stalled = false;
+            state.redb_stalled = false;
+            state.ring_stalled = false;
+            state.writes_stalled = false;
+        }
         self.state.1.notify_all();
     }
 
@@ -176,6 +247,23 @@ impl State {
             return Err(io::Error::other("injected error"));
         }
         self.powered()
+    }
+
+    fn room(&mut self) -> io::Result<()> {
+        if self.full {
+            self.refused += 1;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    fn stalls(&self, is_redb: bool) -> bool {
+        let by_file = if is_redb {
+            self.redb_stalled
+        } else {
+            self.ring_stalled
+        };
+        self.stalled || by_file
     }
 
     fn powered(&self) -> io::Result<()> {
@@ -254,9 +342,9 @@ impl SimulatedFile {
     fn sync_file(&self) -> io::Result<()> {
         let (state, stall) = &*self.disk.state;
         let mut state = state.lock();
-        while state.stalled {
-            stall.wait(&mut state);
-        }
+        let is_redb = self.name == REDB;
+        state.redb_syncing = is_redb;
+        while state.stalls(is_redb) && !stall.wait_for(&mut state, STALL_MAX).timed_out() {}
         state.sync()?;
         state.files.entry(self.name.clone()).or_default().synced();
         Ok(())
@@ -304,6 +392,9 @@ impl redb::StorageBackend for SimulatedFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change(|state, name| {
             state.operation()?;
+            if state.files.get(name).map_or(0, |file| file.now.len()) < len as usize {
+                state.room()?;
+            }
             let file = state.files.entry(name.to_owned()).or_default();
             file.now.resize(len as usize, 0);
             file.unsynced.push(Change::Resize { len: len as usize });
@@ -330,6 +421,11 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        {
+            let (state, stall) = &*self.disk.state;
+            let mut state = state.lock();
+            while state.writes_stalled && !stall.wait_for(&mut state, STALL_MAX).timed_out() {}
+        }
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         self.write_bytes(offset, bytes)
     }
@@ -349,6 +445,7 @@ impl Disk for SimulatedDisk {
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.0.lock();
+        state.room()?;
         state.sync()?;
         let zeros = vec![0; bytes as usize];
         let file = Content {

@@ -82,7 +82,7 @@ fn a_panic_of_the_writer_is_a_failure() {
 }
 
 /// What `work` logs on this thread.
-fn logged(work: impl FnOnce()) -> String {
+pub(super) fn logged(work: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
     impl io::Write for Lines {

@@ -7,6 +7,7 @@ mod files;
 mod history;
 pub(crate) mod mutation;
 mod property;
+mod ring;
 mod waiting;
 
 use crate::model::ExchangeName;
@@ -20,6 +21,8 @@ use crate::model::message::Traits;
 use crate::store::Record;
 use crate::store::Store;
 use crate::store::StoreOptions;
+
+use waiting::deadline;
 
 pub(crate) fn run_of<B: AsRef<[u8]>>(bodies: &[B]) -> Run {
     let mut builder = RunBuilder::default();

@@ -83,7 +83,7 @@ fn stalled(disk: &SimulatedDisk, pending_bytes_max: usize) -> (Store, Lsn) {
 
 /// Panics when it is called after that time.
 #[expect(clippy::disallowed_methods, reason = "a test's deadline is real time")]
-fn deadline(after: Duration) -> impl Fn() {
+pub(super) fn deadline(after: Duration) -> impl Fn() {
     let start = std::time::Instant::now();
     move || assert!(start.elapsed() < after, "not within the deadline")
 }

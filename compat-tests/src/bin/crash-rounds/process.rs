@@ -21,6 +21,7 @@ pub(crate) struct BrokerProcess {
     directory: PathBuf,
     port: u16,
     http_port: u16,
+    starts: u32,
     child: Option<Child>,
 }
 
@@ -32,6 +33,7 @@ impl BrokerProcess {
             directory: directory.to_owned(),
             port: free_port(),
             http_port: free_port(),
+            starts: 0,
             child: None,
         }
     }
@@ -67,6 +69,12 @@ impl BrokerProcess {
                 command.env_remove(name);
             }
         }
+        // Two starts in three have a ring that soon goes round, so that there are checkpoints under the load.
+        if self.starts % 3 != 0 {
+            command.env("LEVERET_STORE__RING_SEGMENT_BYTES", "1048576");
+            command.env("LEVERET_STORE__RING_SEGMENTS", "2");
+        }
+        self.starts += 1;
         let child = command
             .arg("serve")
             .arg("--data-dir")
