@@ -5,7 +5,7 @@
 //!
 //! Records go `append` → `inbox` → `writer`, which gathers a `group` against the `index`, encodes it as a frame of the
 //! `ring`, writes and syncs it. `checkpoint` brings what lives long to redb (`pages`); `recover` and `replay` read both at
-//! the start, `read` reads messages. `tables`, `block` and `ring/frame` state the byte layout.
+//! the start, `read` reads messages, `patience` waits where the disk is full. `tables`, `block` and `ring/frame` state the byte layout.
 //!
 //! Invariants:
 //! - The durable number moves only after the ring was synced; nobody learns of it before.

@@ -231,6 +231,18 @@ impl Model {
         }
     }
 
+    /// Positions and bodies of a queue's messages in a window.
+    pub(super) fn window(
+        &self,
+        queue: u64,
+        positions: std::ops::Range<u64>,
+    ) -> Vec<(u64, Vec<u8>)> {
+        self.messages
+            .range((queue, positions.start)..(queue, positions.end))
+            .map(|((_, at), body)| (*at, body.clone()))
+            .collect()
+    }
+
     fn settle(&mut self, queue: u64, positions: std::ops::Range<u64>) {
         for position in positions {
             self.messages.remove(&(queue, position));

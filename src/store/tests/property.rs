@@ -1,5 +1,7 @@
 //! Any history, closed or killed and opened again anywhere: the store holds what the model says.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::disk::SimulatedDisk;
@@ -9,6 +11,7 @@ use super::history::Model;
 use super::history::Step;
 use super::history::steps;
 use super::small_ring;
+use crate::model::QueueId;
 use crate::store::Store;
 
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,18 @@ enum End {
 fn histories() -> impl Strategy<Value = Vec<(Vec<Step>, End)>> {
     let end = prop_oneof![Just(End::Close), Just(End::Drop), Just(End::Kill)];
     prop::collection::vec((steps(0..25), end), 1..5)
+}
+
+/// Positions and bodies that are read in a window.
+fn window(store: &Store, queue: u64, positions: Range<u64>, bytes_max: u64) -> Vec<(u64, Vec<u8>)> {
+    let runs = store.read(QueueId(queue), positions, bytes_max);
+    let runs = runs.expect("readable");
+    let messages = runs
+        .iter()
+        .flat_map(|stored| (stored.first.0..).zip(stored.run.iter()));
+    messages
+        .map(|(position, message)| (position, message.body().to_vec()))
+        .collect()
 }
 
 proptest! {
@@ -41,6 +56,16 @@ proptest! {
                 batch.iter().for_each(|record| model.apply(record));
                 let lsn = store.append(batch);
                 last = last.max(lsn);
+                // Readers see at once what was handed over, wherever it is by now.
+                for queue in 1..=4 {
+                    let from = lsn.0 * 7 % 40;
+                    let wanted = model.window(queue, from..from + 25);
+                    let all = window(&store, queue, from..from + 25, u64::MAX);
+                    prop_assert_eq!(&all, &wanted);
+                    let some = window(&store, queue, from..from + 25, 10_000);
+                    prop_assert!(wanted.starts_with(&some));
+                    prop_assert!(some.is_empty() == wanted.is_empty());
+                }
                 if wait {
                     store.wait(lsn).unwrap();
                     prop_assert!(store.durable() >= lsn);
