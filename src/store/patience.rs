@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Condvar;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use redb::BackendError;
 use redb::StorageBackend;
 
@@ -30,8 +31,8 @@ pub(crate) struct Patience {
 struct State {
     /// The store is open and not ending.
     waits: bool,
-    /// The disk was full at the last attempt.
-    full: bool,
+    /// Writes that wait for room.
+    waiting: usize,
 }
 
 impl Patience {
@@ -46,48 +47,41 @@ impl Patience {
         self.changed.notify_all();
     }
 
-    /// The disk was full at the last attempt.
+    /// Some write waits for room.
     pub(crate) fn is_full(&self) -> bool {
-        self.state.lock().full
+        self.state.lock().waiting > 0
     }
 
     /// Does `write` until it does not fail for want of room.
     pub(crate) fn retry<T>(&self, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        loop {
-            let outcome = write();
-            let mut state = self.state.lock();
-            match outcome {
-                Err(error) if is_want_of_room(&error) => {
-                    if !state.waits {
-                        return Err(error);
-                    }
-                    if !state.full {
-                        tracing::error!(
-                            %error,
-                            "the disk is full: nothing is confirmed until there is room again"
-                        );
-                    }
-                    state.full = true;
-                    self.changed.wait_for(&mut state, RETRY_AFTER);
-                }
-                Ok(done) => {
-                    if state.full {
-                        tracing::info!("the disk has room again");
-                    }
-                    state.full = false;
-                    return Ok(done);
-                }
-                Err(error) => return Err(error),
-            }
+        let mut outcome = write();
+        if !is_want_of_room(&outcome) {
+            return outcome;
         }
+        let mut state = self.state.lock();
+        if state.waits && state.waiting == 0 {
+            tracing::error!("the disk is full: nothing is confirmed until there is room again");
+        }
+        state.waiting += 1;
+        while state.waits && is_want_of_room(&outcome) {
+            self.changed.wait_for(&mut state, RETRY_AFTER);
+            outcome = MutexGuard::unlocked(&mut state, &mut write);
+        }
+        state.waiting -= 1;
+        if state.waiting == 0 && outcome.is_ok() {
+            tracing::info!("the disk has room again");
+        }
+        outcome
     }
 }
 
-fn is_want_of_room(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+fn is_want_of_room<T>(outcome: &io::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    })
 }
 
 /// redb's file, with patience.
