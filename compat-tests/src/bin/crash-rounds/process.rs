@@ -70,7 +70,7 @@ impl BrokerProcess {
             }
         }
         // Two starts in three have a ring that soon goes round, so that there are checkpoints under the load.
-        if self.starts % 3 != 0 {
+        if !self.starts.is_multiple_of(3) {
             command.env("LEVERET_STORE__RING_SEGMENT_BYTES", "1048576");
             command.env("LEVERET_STORE__RING_SEGMENTS", "2");
         }
