@@ -1,5 +1,6 @@
 //! Leveret: an AMQP 0-9-1 broker that takes RabbitMQ's place.
 
+pub mod admin;
 pub mod auth;
 pub mod broker;
 pub mod cli;

@@ -12,6 +12,8 @@ use crate::queue::QueueType;
 use crate::store::Definition;
 use crate::store::Record;
 use crate::vhost::VhostMetadata;
+use crate::vhost::inventory::Owners;
+use crate::vhost::inventory::owners;
 
 /// Kinds of definition that the broker itself stores; those of virtual hosts have numbers from 16 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,4 +166,31 @@ pub(super) fn read_permissions(definitions: &[Definition]) -> Vec<PermissionReco
 
 pub(super) fn read_topic_permissions(definitions: &[Definition]) -> Vec<TopicPermissionRecord> {
     read_all(definitions, Kind::TopicPermission)
+}
+
+/// Whose messages the store has, and why some of its definitions cannot be read. For the operator's tools.
+pub fn inventory(definitions: &[Definition]) -> (Owners, Vec<String>) {
+    fn malformed<T: DeserializeOwned>(definition: &Definition) -> Option<String> {
+        let error = serde_json::from_slice::<T>(&definition.value).err()?;
+        Some(format!(
+            "definition of kind {} is malformed: {error}",
+            definition.kind
+        ))
+    }
+    let (owners, mut unreadable) = owners(definitions);
+    unreadable.extend(definitions.iter().filter_map(|definition| {
+        let is = |kind: Kind| definition.kind == kind as u8;
+        if is(Kind::Vhost) {
+            malformed::<VhostRecord>(definition)
+        } else if is(Kind::User) {
+            malformed::<UserRecord>(definition)
+        } else if is(Kind::Permission) {
+            malformed::<PermissionRecord>(definition)
+        } else if is(Kind::TopicPermission) {
+            malformed::<TopicPermissionRecord>(definition)
+        } else {
+            None
+        }
+    }));
+    (owners, unreadable)
 }

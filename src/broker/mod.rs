@@ -35,6 +35,7 @@ pub use access::Access;
 pub use administered::Administered;
 pub use connections::ConnectionInfo;
 pub use connections::Connections;
+pub use definitions::inventory;
 pub use options::BrokerOptions;
 pub use replies::Replies;
 pub use session::Session;

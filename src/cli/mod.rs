@@ -2,9 +2,11 @@
 //!
 //! Errors go to standard error as one line that says what to do, and end with exit code 1; wrong usage with 2.
 
+mod backup;
 mod log_exchange;
 mod logs;
 mod serve;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +31,26 @@ struct Cli {
 enum Command {
     /// Run the broker (what `leveret` alone does too).
     Serve(ServeArgs),
+    /// Make a backup of the broker that runs on this machine, while it runs.
+    Backup {
+        /// Settings file of the broker [default: $LEVERET_CONFIG, else /etc/leveret/leveret.toml if it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The broker's data directory [default: the one in the settings]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<String>,
+        /// Directory for the backup; empty or missing
+        target: PathBuf,
+    },
+    /// Put a backup in place as a data directory, after checking it.
+    Restore {
+        /// The backup
+        backup: PathBuf,
+        /// The data directory; empty or missing
+        dir: PathBuf,
+    },
+    /// Look at the data directory of a broker that does not run.
+    Store(store::StoreArgs),
 }
 
 /// Options of `serve`; each wins over the environment and the settings file.
@@ -79,11 +101,18 @@ impl ServeArgs {
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let args = match cli.command {
-        Some(Command::Serve(args)) => args,
-        None => cli.serve,
+    let done = match cli.command {
+        Some(Command::Store(args)) => return store::run(&args),
+        Some(Command::Backup {
+            config,
+            data_dir,
+            target,
+        }) => backup::backup(config, data_dir, &target),
+        Some(Command::Restore { backup, dir }) => backup::restore(&backup, &dir),
+        Some(Command::Serve(args)) => serve::serve(args.config.clone(), args.overrides()),
+        None => serve::serve(cli.serve.config.clone(), cli.serve.overrides()),
     };
-    match serve::serve(args.config.clone(), args.overrides()) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("leveret: {error}");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::admin::LocalDoor;
 use crate::auth::Credentials;
 use crate::auth::Mechanism;
 use crate::broker::Broker;
@@ -108,11 +109,20 @@ fn run(
         .collect();
     let now = Arc::new(move || clock.millis(clock.now()));
     let management = Management::start(Arc::clone(broker), node, now, sockets)?;
+    let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);
+    let local_door = local_door
+        .inspect_err(|error| {
+            tracing::error!(%error, "there is no local socket: commands such as `leveret backup` cannot reach this node");
+        })
+        .ok();
     announce(settings, server.addresses(), &http_addresses);
 
     let why = stop.recv().unwrap_or(Stop::Signal("no more signals"));
     if let Stop::Signal(signal) = why {
         tracing::info!(signal, "stopping");
+    }
+    if let Some(local_door) = local_door {
+        local_door.stop();
     }
     management.stop();
     let cut = server.stop();

@@ -33,6 +33,7 @@ pub use error::ApiError;
 use listener::IDLE_TIME_MAX;
 use listener::Peer;
 use listener::WatchedListener;
+pub use objects::arguments_json;
 
 /// What every handler can see.
 #[derive(Clone)]

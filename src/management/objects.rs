@@ -50,7 +50,8 @@ fn value_json(value: &AMQPValue) -> Value {
     }
 }
 
-fn arguments_json(arguments: &Arguments) -> Value {
+/// A table as the API shows it.
+pub fn arguments_json(arguments: &Arguments) -> Value {
     let entries: Map<String, Value> = arguments
         .iter()
         .map(|(key, value)| (key.to_owned(), value_json(value)))

@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use redb::Database;
 use redb::Durability;
+use redb::ReadTransaction;
+use redb::ReadableDatabase;
 use redb::WriteTransaction;
 
 use crate::model::Lsn;
@@ -40,10 +42,41 @@ use crate::store::tests::mutation::Mutation;
 /// A block that fills so much of what redb gives it goes there as it is.
 const GOOD_PAGE_BYTES: usize = 48 * 1024;
 
+/// How far the snapshot is that a backup wants. See [`Core::frame_was_sealed`].
+#[derive(Default)]
+pub(crate) enum Snapshot {
+    /// Nobody wants one.
+    #[default]
+    None,
+    /// Somebody does.
+    Wanted,
+    /// The state is seen as soon as the frame is sealed that is being gathered.
+    AfterFrame,
+    /// It was seen; `None` when redb has all of it already.
+    Seen(Option<Box<Plan>>),
+    /// redb said nothing else than what was seen when this began to read.
+    Taken(Box<Result<ReadTransaction, redb::Error>>),
+}
+
+/// What the thread does next.
+enum Chore {
+    Ring(Need),
+    Snapshot,
+}
+
 /// Runs until the store has ended.
 pub(crate) fn run(shared: &Shared) -> Result<(), StoreError> {
     while let Some(chore) = next_chore(shared) {
-        match chore {
+        let need = match chore {
+            Chore::Ring(need) => need,
+            Chore::Snapshot => {
+                if !snapshot(shared)? {
+                    return Ok(());
+                }
+                continue;
+            }
+        };
+        match need {
             Need::Segment(bytes) => {
                 let name = shared.core.lock().ring.new_name();
                 let segment = shared.make_segment(name, bytes).map_err(StoreError::ring)?;
@@ -62,14 +95,18 @@ pub(crate) fn run(shared: &Shared) -> Result<(), StoreError> {
 }
 
 /// Waits for something to do; `None` when the store ends.
-fn next_chore(shared: &Shared) -> Option<Need> {
+fn next_chore(shared: &Shared) -> Option<Chore> {
     let mut core = shared.core.lock();
     loop {
         if core.ended || shared.inbox.failure().is_some() {
             return None;
         }
+        // First, else it would never come while much is published.
+        if matches!(core.snapshot, Snapshot::Wanted) {
+            return Some(Chore::Snapshot);
+        }
         if let Some(need) = core.need() {
-            return Some(need);
+            return Some(Chore::Ring(need));
         }
         shared.chores.wait(&mut core);
     }
@@ -89,7 +126,7 @@ impl Core {
 
 /// What a checkpoint has to write.
 #[derive(Clone)]
-struct Plan {
+pub(crate) struct Plan {
     through: u64,
     /// What it has seen becomes durable with this.
     seen: Lsn,
@@ -133,18 +170,98 @@ fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
     if !wait_until_written(shared, &plan) {
         return Ok(false);
     }
+    carry_out(shared, &plan)
+}
+
+/// Brings to redb what a backup is to have, all of it and nothing else, and begins to read it there. `false` when the
+/// store ended or failed meanwhile.
+fn snapshot(shared: &Shared) -> Result<bool, StoreError> {
+    let Some(seen) = see_between_frames(shared) else {
+        return Ok(false);
+    };
+    if let Some(plan) = seen {
+        // The last frames are among what is read for it: they must have been written.
+        if !shared.wait_durable(plan.seen) || !carry_out(shared, &plan)? {
+            return Ok(false);
+        }
+    }
+    // Nobody but this thread writes to redb.
+    let read = shared.database()?.begin_read().map_err(redb::Error::from);
+    {
+        let mut core = shared.core.lock();
+        core.awaited = None;
+        core.snapshot = Snapshot::Taken(Box::new(read));
+    }
+    shared.written.notify_all();
+    Ok(true)
+}
+
+/// The state between two frames; `None` when the store ended or failed.
+///
+/// An ordinary checkpoint may see half of what is being gathered for the next frame: what it settles, and not what it
+/// puts. That does no harm where the ring with that frame is read as well; a backup has no ring.
+fn see_between_frames(shared: &Shared) -> Option<Option<Box<Plan>>> {
+    let mut core = shared.core.lock();
+    core.absorb(&shared.inbox);
+    if core.open.is_empty(&core.index) {
+        core.snapshot = Snapshot::None;
+        return Some(core.see_all());
+    }
+    core.snapshot = Snapshot::AfterFrame;
+    // The frame must find room, and this thread makes none before it was sealed.
+    core.awaited = Some(core.open.through);
+    shared.room.notify_all();
+    loop {
+        if core.ended || shared.inbox.failure().is_some() {
+            return None;
+        }
+        match std::mem::take(&mut core.snapshot) {
+            Snapshot::Seen(plan) => return Some(plan),
+            other @ (Snapshot::None
+            | Snapshot::Wanted
+            | Snapshot::AfterFrame
+            | Snapshot::Taken(_)) => core.snapshot = other,
+        }
+        shared.chores.wait(&mut core);
+    }
+}
+
+impl Core {
+    /// Nothing waits any more that is not in a frame: the moment to see the state, if that is wanted. Answers whether
+    /// it was.
+    pub(crate) fn frame_was_sealed(&mut self) -> bool {
+        let wanted = matches!(self.snapshot, Snapshot::AfterFrame);
+        if wanted {
+            self.snapshot = Snapshot::Seen(self.see_all());
+        }
+        wanted
+    }
+
+    /// Everything in the ring, and nothing that comes later: that goes to segments which the plan leaves alone. `None`
+    /// when the ring has nothing.
+    fn see_all(&mut self) -> Option<Box<Plan>> {
+        let through = self.ring.turn()?;
+        let plan = self.plan(through);
+        self.awaited = Some(plan.seen);
+        Some(Box::new(plan))
+    }
+}
+
+/// Writes what the plan says, and lets go of the segments that it covers. `false` when the store failed meanwhile.
+fn carry_out(shared: &Shared, plan: &Plan) -> Result<bool, StoreError> {
+    let through = plan.through;
     let database = shared.database()?;
     let failed = |error: redb::Error| StoreError::Checkpoint {
         source: Box::new(error),
     };
     let transaction = begin(&database).map_err(failed)?;
-    let pages = write(shared, &plan, &transaction)?;
+    let pages = write(shared, plan, &transaction)?;
     #[cfg(test)]
     if shared.does_wrong(Mutation::AheadOfRing) {
         shared.core.lock().awaited = None;
         transaction.commit().map_err(|error| failed(error.into()))?;
         let mut core = shared.core.lock();
-        let stale = core.finish(&plan, pages);
+        let stale = core.finish(plan, pages);
         core.note_stale(through, stale);
         core.forced = core.forced.filter(|forced| *forced > through);
         core.ring.release(through);
@@ -172,7 +289,7 @@ fn checkpoint(shared: &Shared, through: u64) -> Result<bool, StoreError> {
     transaction.commit().map_err(|error| failed(error.into()))?;
     let surplus = {
         let mut core = shared.core.lock();
-        let stale = core.finish(&plan, pages);
+        let stale = core.finish(plan, pages);
         #[cfg(test)]
         let stale = if shared.does_wrong(Mutation::ForgetStale) {
             Vec::new()

@@ -14,6 +14,7 @@ use crate::model::QueueId;
 use crate::model::Run;
 use crate::store::RecoveredQueue;
 use crate::store::block::Draft;
+use crate::store::checkpoint::Snapshot;
 use crate::store::disk::DiskFile;
 use crate::store::group::Group;
 use crate::store::inbox::Inbox;
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) checkpoints: u64,
     /// Records were taken and not all of them applied: a panic in between.
     pub(crate) torn: bool,
+    /// How far the snapshot is that a backup wants.
+    pub(crate) snapshot: Snapshot,
     /// The store has ended.
     pub(crate) ended: bool,
     /// The last record that was given a place.

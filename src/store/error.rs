@@ -89,6 +89,48 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no store in the directory.
+    #[error("{path} holds no store: there is no leveret.redb in it", path = path.display())]
+    NoStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store's file is damaged so much that what it holds cannot be listed.
+    #[error("{path} cannot be read: {message}", path = path.display())]
+    Unreadable {
+        /// The store's file.
+        path: PathBuf,
+        /// What went wrong.
+        message: String,
+    },
+    /// Something is already where a copy of a store should go.
+    #[error("{path} exists and is not an empty directory: nothing was written", path = path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory for a copy of a store cannot be made or looked at.
+    #[error("cannot write to the directory {path}: {source}", path = path.display())]
+    Target {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A copy of a store could not be written; what was written of it was removed.
+    #[error("cannot write the copy in {path}: {source}; the partial copy was removed", path = path.display())]
+    Copy {
+        /// The directory.
+        path: PathBuf,
+        /// What the system or the database said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another backup of the store is being made.
+    #[error("another backup is being made: wait for its end")]
+    BackupRuns,
+    /// The node stops before a backup was complete.
+    #[error("the node stops: the backup was given up and its partial copy removed")]
+    BackupGivenUp,
     /// The store stopped before what was asked could be done.
     #[error("{0}")]
     Stopped(Arc<StoreError>),

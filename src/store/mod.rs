@@ -14,6 +14,7 @@
 //! - After a failed write or sync nothing is written, confirmed or taken any more.
 //! - Memory for what is stored is one index entry a block; memory for what waits is bounded by back-pressure.
 
+mod backup;
 mod block;
 mod checkpoint;
 mod core;
@@ -22,6 +23,7 @@ mod error;
 mod group;
 mod inbox;
 mod index;
+pub mod offline;
 mod pages;
 mod patience;
 mod read;
@@ -46,6 +48,7 @@ use parking_lot::Condvar;
 use parking_lot::Mutex;
 use redb::Database;
 
+pub use backup::BackupSummary;
 pub use error::StoreError;
 pub use record::CommitWaiter;
 pub use record::Definition;
@@ -139,6 +142,8 @@ pub struct StoredMessages {
 pub struct Store {
     shared: Arc<Shared>,
     threads: Mutex<Threads>,
+    /// Held while a backup is made.
+    backup: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -157,7 +162,7 @@ struct Parts {
 }
 
 /// The ring's directory beside redb's file.
-const RING_DIRECTORY: &str = "ring";
+pub(crate) const RING_DIRECTORY: &str = "ring";
 
 impl Store {
     /// Opens `dir/leveret.redb` and `dir/ring`, creating them when they are missing, and starts the store's threads.
@@ -241,6 +246,7 @@ impl Store {
         let store = Store {
             shared: Arc::clone(&shared),
             threads: Mutex::default(),
+            backup: Mutex::new(()),
         };
         let spawn = |name: &str, work: fn(&Shared)| {
             let shared = Arc::clone(&shared);

@@ -28,6 +28,7 @@ use crate::store::block;
 use crate::store::block::BLOCK_POSITIONS_MAX;
 use crate::store::block::Seal;
 use crate::store::checkpoint;
+use crate::store::checkpoint::Snapshot;
 use crate::store::core::Core;
 use crate::store::disk::Disk;
 use crate::store::disk::sync_directory;
@@ -148,7 +149,7 @@ fn open_database(
     builder(options).create_with_backend(backend)
 }
 
-fn builder(options: &StoreOptions) -> redb::Builder {
+pub(crate) fn builder(options: &StoreOptions) -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
     builder
@@ -217,6 +218,7 @@ pub(crate) fn recover(
         held_back: false,
         checkpoints: 0,
         torn: false,
+        snapshot: Snapshot::None,
         ended: false,
         sealed_through: Lsn::NONE,
     };
@@ -262,14 +264,15 @@ fn overlay(mut rows: BTreeMap<Vec<u8>, Vec<u8>>, core: &Core) -> Vec<Definition>
     rows.into_iter().filter_map(definition).collect()
 }
 
-struct Meta {
-    format: u64,
+/// What the table of that name says.
+pub(crate) struct Meta {
+    pub(crate) format: u64,
     clean: bool,
-    ring_from: u64,
-    ring_key: u64,
+    pub(crate) ring_from: u64,
+    pub(crate) ring_key: u64,
 }
 
-fn read_meta(database: &Database, path: &Path) -> Result<Meta, StoreError> {
+pub(crate) fn read_meta(database: &Database, path: &Path) -> Result<Meta, StoreError> {
     let failed = |error| open_failed(path, error);
     let transaction = database
         .begin_read()
@@ -410,7 +413,7 @@ fn extent_of_page(page: Vec<u8>, key: &tables::PlaceKey) -> Option<Extent> {
     ))
 }
 
-fn database_error(path: &Path, error: DatabaseError) -> StoreError {
+pub(crate) fn database_error(path: &Path, error: DatabaseError) -> StoreError {
     if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
         return StoreError::AlreadyOpen {
             path: path.to_owned(),
@@ -419,7 +422,7 @@ fn database_error(path: &Path, error: DatabaseError) -> StoreError {
     open_failed(path, error.into())
 }
 
-fn open_failed(path: &Path, error: redb::Error) -> StoreError {
+pub(crate) fn open_failed(path: &Path, error: redb::Error) -> StoreError {
     StoreError::Open {
         path: path.to_owned(),
         source: Box::new(error),

@@ -68,7 +68,7 @@ impl Shared {
                     self.inbox.all_sealed();
                     core.wanted_bytes = None;
                     let need = core.ring.need();
-                    if need.is_some() {
+                    if core.frame_was_sealed() || need.is_some() {
                         self.chores.notify_one();
                     }
                     if core.held_back
@@ -109,6 +109,10 @@ impl Shared {
             tracing::warn!(
                 "the ring is full: publishers wait until the store has written older messages to their pages"
             );
+        }
+        if self.inbox.failure().is_some() {
+            // Who made room is gone. Looked at under the lock, under which the failure is told, so that it is not missed.
+            return Ok(());
         }
         core.wanted_bytes = Some(bytes);
         self.chores.notify_one();

@@ -5,7 +5,7 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `meta` | `format`, `clean`, `ring_from`, `ring_key` | u64: [`FORMAT`]; 1 when a file of format 2 or older was closed cleanly; the first ring segment that is not in here yet; what checksums of ring frames begin with |
+//! | `meta` | `format`, `clean`, `ring_from`, `ring_key` | u64: [`FORMAT`]; 1 when there was no checkpoint yet and the file is new, or was closed cleanly in format 2 or older; the first ring segment that is not in here yet; what checksums of ring frames begin with |
 //! | `definitions` | kind (1 octet), key | the definition |
 //! | `queues` | queue id (8 octets) | u64: positions below it may have been used |
 //! | `blobs` | place of the first position | a page: a block (`block.rs`) |

@@ -14,6 +14,7 @@ mod events;
 mod exchange;
 mod exchange_type;
 mod exchanges;
+pub mod inventory;
 mod letter;
 mod metadata;
 pub mod policies;

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["vhost"],
     &["cluster"],
     &["broker"],
-    &["server", "management"],
+    &["server", "management", "admin"],
     &["settings"],
     &["cli", "main"],
 ];

@@ -14,6 +14,7 @@ mod corpus;
 mod durability;
 mod floors;
 mod http;
+mod operating;
 mod process;
 #[path = "../fuzz/toy.rs"]
 mod toy;

@@ -236,6 +236,14 @@ impl Scan {
         if self.segments.is_empty() && self.free.is_empty() && from > 1 {
             error!("the ring has no files: if they were removed, the newest messages are lost");
         }
+        if let Some(frame) = self.frames.first().filter(|frame| frame.offset > 0) {
+            let file = self.segments.get(&frame.segment);
+            error!(
+                file = file.map_or("", |segment| &segment.name),
+                offset = frame.offset,
+                "the ring is damaged before this place: messages in these frames are lost, settled ones may come back"
+            );
+        }
         let first = self.segments.first_key_value();
         if let Some((number, _)) = first
             && *number > from

@@ -28,10 +28,10 @@ use crate::store::Store;
 use crate::store::StoreError;
 
 /// Batches of records, each with whether to wait for it.
-type History = Vec<(Vec<Record>, bool)>;
+pub(super) type History = Vec<(Vec<Record>, bool)>;
 
 /// The same ones in each run of the test.
-fn histories(count: usize, steps_each: usize) -> Vec<History> {
+pub(super) fn histories(count: usize, steps_each: usize) -> Vec<History> {
     let mut runner = TestRunner::deterministic();
     let mut history = || {
         let steps = steps(steps_each)
@@ -63,11 +63,24 @@ fn live_wrong(
     disk: &SimulatedDisk,
     mutation: Option<Mutation>,
 ) -> Result<usize, StoreError> {
+    live_with_snapshots(history, disk, usize::MAX, mutation)
+}
+
+/// The same; after so many batches each a backup begins.
+fn live_with_snapshots(
+    history: &History,
+    disk: &SimulatedDisk,
+    every: usize,
+    mutation: Option<Mutation>,
+) -> Result<usize, StoreError> {
     let (store, _) = Store::open_mutated(disk.clone(), small_ring(), mutation)?;
     for (number, (batch, wait)) in (1..).zip(history) {
         let lsn = store.append(batch.clone());
         assert!(lsn == Lsn(number) || store.failure().is_some());
         if *wait && store.wait(lsn).is_err() {
+            break;
+        }
+        if number as usize % every == 0 && store.snapshot().is_err() {
             break;
         }
     }
@@ -135,6 +148,26 @@ fn durable_messages_survive_a_power_cut_at_every_sync() {
             let durable = live(history, &disk).unwrap_or(0);
             for seed in 0..3 {
                 let left = disk.after_power_cut(cut * 3 + seed);
+                let what = format!("history {number}, power cut at sync {cut}, seed {seed}");
+                check_prefix(history, durable, left, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn durable_messages_survive_a_power_cut_while_a_backup_begins() {
+    const EVERY: usize = 11;
+
+    let start = empty_store();
+    for (number, history) in histories(1, 150).iter().enumerate() {
+        let whole = start.after_kill();
+        live_with_snapshots(history, &whole, EVERY, None).expect("nothing goes wrong");
+        for cut in 1..=whole.syncs() {
+            let disk = start.copy_with(Trouble::PowerCutAtSync(cut));
+            let durable = live_with_snapshots(history, &disk, EVERY, None).unwrap_or(0);
+            for seed in 0..2 {
+                let left = disk.after_power_cut(cut * 2 + seed);
                 let what = format!("history {number}, power cut at sync {cut}, seed {seed}");
                 check_prefix(history, durable, left, &what);
             }

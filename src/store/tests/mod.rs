@@ -1,11 +1,13 @@
 //! Tests of the store through its public interface, on real files and on a simulated disk.
 
+mod backup;
 mod crash;
 pub(crate) mod disk;
 mod faults;
 mod files;
 mod history;
 pub(crate) mod mutation;
+mod offline;
 mod property;
 mod ring;
 mod waiting;

@@ -1,0 +1,71 @@
+//! What can be asked at the local door, and the answers.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::broker::Broker;
+
+/// A request as it stands on its line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Request {
+    /// Make a backup. Answers the number of messages and the size of its file.
+    Backup {
+        /// The directory for it, absolute; empty or missing.
+        target: PathBuf,
+    },
+}
+
+/// Does what a line asks; the answer's line. May take long, and ends soon after `go_on` answers `false`.
+pub(super) fn answer(broker: &Broker, line: &[u8], go_on: &dyn Fn() -> bool) -> String {
+    let answer = match serde_json::from_slice(line) {
+        Ok(request) => run(broker, request, go_on),
+        Err(error) => Err(format!("not understood: {error}")),
+    };
+    match answer {
+        Ok(value) => json!({ "ok": value }).to_string(),
+        Err(error) => json!({ "error": error }).to_string(),
+    }
+}
+
+fn run(broker: &Broker, request: Request, go_on: &dyn Fn() -> bool) -> Result<Value, String> {
+    match request {
+        Request::Backup { target } => {
+            if !target.is_absolute() {
+                return Err(format!("{} is not an absolute path", target.display()));
+            }
+            let made = broker.store().backup(&target, go_on);
+            let made = made.inspect_err(|error| {
+                tracing::warn!(target_dir = %target.display(), %error, "no backup was made");
+            });
+            let summary = made.map_err(|error| error.to_string())?;
+            tracing::info!(
+                target_dir = %target.display(),
+                messages = summary.messages,
+                file_bytes = summary.file_bytes,
+                "a backup was made"
+            );
+            Ok(json!({ "messages": summary.messages, "file_bytes": summary.file_bytes }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_of_json() {
+        let request = Request::Backup {
+            target: "/b".into(),
+        };
+        let line = serde_json::to_string(&request).unwrap();
+        assert_eq!(line, r#"{"command":"backup","target":"/b"}"#);
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        assert!(serde_json::from_str::<Request>(r#"{"command":"other"}"#).is_err());
+    }
+}
