@@ -80,7 +80,7 @@ fn live_with_snapshots(
         if *wait && store.wait(lsn).is_err() {
             break;
         }
-        if number as usize % every == 0 && store.snapshot().is_err() {
+        if (number as usize).is_multiple_of(every) && store.snapshot().is_err() {
             break;
         }
     }

@@ -23,6 +23,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::StoreOptions;
 use crate::store::block::BLOCK_BYTES_MAX;
+use crate::store::offline::check;
 use crate::store::tables;
 
 fn open(dir: &Path) -> (Store, Recovered) {
@@ -394,6 +395,11 @@ fn a_store_of_an_older_format_opens_with_all_it_has() {
         }
         transaction.commit().unwrap();
         drop(database);
+
+        let found = check(dir.path()).expect("readable");
+        assert!(found.is_sound(), "{found:?}");
+        assert_eq!((found.format, found.closed_cleanly), (format, true));
+        assert_eq!(found.queues[&QueueId(1)].messages, 1);
 
         let (store, recovered) = open(dir.path());
         assert!(recovered.clean);
