@@ -98,6 +98,11 @@ impl Broker {
         &self.shared.store
     }
 
+    /// Tells what time it is when messages that were on the disk are delivered, in milliseconds since the Unix epoch.
+    pub fn use_clock(&self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) {
+        self.shared.paging.use_clock(clock);
+    }
+
     /// Does what is due: drops expired messages, deletes expired queues.
     pub fn run_timers(&self, now: u64) {
         for id in self.shared.timers.take_due(now) {

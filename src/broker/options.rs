@@ -41,6 +41,8 @@ pub struct BrokerOptions {
     pub log_exchange: bool,
     /// Bytes of deliveries that may wait for one connection.
     pub outbox_bytes_max: usize,
+    /// Bytes of memory that the messages of all queues may hold; more of them go to the disk.
+    pub queue_memory_bytes: u64,
     /// What queues do whose arguments do not say.
     pub queue_defaults: QueueDefaults,
     /// Whose rules hold where the release series of RabbitMQ differ.

@@ -14,8 +14,11 @@ use crate::broker::Replies;
 use crate::broker::definitions;
 use crate::model::UserName;
 use crate::model::VhostName;
+use crate::queue::Memory;
+use crate::store::Overflow;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::vhost::Paging;
 use crate::vhost::Shared;
 use crate::vhost::VhostMetadata;
 use crate::vhost::recover::recover;
@@ -60,6 +63,10 @@ impl Broker {
         shared.queue_defaults = options.queue_defaults;
         shared.release = options.release;
         shared.permitted = options.permitted;
+        let overflow = Overflow::new(options.data_dir.join("overflow"))
+            .map_err(|source| StoreError::Overflow { source })?;
+        let memory = Memory::new(options.queue_memory_bytes);
+        shared.paging = Paging::new(Arc::clone(&store), memory, Some(overflow));
         let shared = Arc::new(shared);
         let broker = Arc::new(Self {
             access: Access::new(options.loopback_users.clone(), Arc::clone(&store)),

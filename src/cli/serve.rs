@@ -107,7 +107,8 @@ fn run(
         .into_iter()
         .map(|listener| listener.socket)
         .collect();
-    let now = Arc::new(move || clock.millis(clock.now()));
+    let now: Arc<dyn Fn() -> u64 + Send + Sync> = Arc::new(move || clock.millis(clock.now()));
+    broker.use_clock(Arc::clone(&now));
     let management = Management::start(Arc::clone(broker), node, now, sockets)?;
     let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);
     let local_door = local_door
@@ -158,6 +159,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         loopback_users: settings.loopback_users.clone(),
         connection_max: (settings.connection_max > 0).then(|| settings.connection_max.into()),
         log_exchange: settings.log.exchange,
+        queue_memory_bytes: settings.queue_memory_bytes,
         outbox_bytes_max: settings.outbox_bytes_max,
         queue_defaults: queue_defaults(settings),
         release: settings.compatibility.profile.release(),

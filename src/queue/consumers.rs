@@ -270,6 +270,11 @@ impl Consumers {
             .map(|slot| slot.consumer)
     }
 
+    /// Whether there is one that may be able to take.
+    pub(super) fn has_next(&self) -> bool {
+        !self.rotation.is_empty()
+    }
+
     /// Whose turn it is.
     pub(super) fn next(&mut self) -> Option<Turn<'_>> {
         let (_, level) = self.rotation.iter().next()?;

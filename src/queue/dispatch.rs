@@ -17,6 +17,10 @@ impl Queue {
         loop {
             // Before each delivery, for a message with a short TTL may stand behind one with a long TTL.
             self.expire(now, records);
+            if self.cannot_wait(self.is_over_limit() && self.consumers.has_next()) {
+                // What a consumer takes now need not be dropped.
+                self.page_in_now();
+            }
             let in_turn = self.ready.in_turn() as u64;
             let Some(front) = self.ready.front() else {
                 return;
@@ -50,6 +54,7 @@ impl Queue {
             let Some(segment) = self.ready.take_front(taken as usize) else {
                 return;
             };
+            self.paging.head_is_full = false;
             let range = segment.into_delivered(self.id, Some(consumer.id));
             let no_ack = consumer.no_ack;
             if !no_ack {

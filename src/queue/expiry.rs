@@ -22,7 +22,16 @@ pub(super) fn message_ttl(run: &Run) -> Option<u64> {
 impl Queue {
     /// Buries what has expired at the head.
     pub(super) fn expire(&mut self, now: u64, records: &mut Vec<Record>) {
-        while let Some(front) = self.ready.front() {
+        self.looked_at = now;
+        loop {
+            let drops = self.options.arguments.limits.drop();
+            if self.cannot_wait(drops && self.may_have_expired_away(now)) {
+                // Whether a message expires or is too many depends on what has gone before.
+                self.page_in_now();
+            }
+            let Some(front) = self.ready.front() else {
+                break;
+            };
             if front.expires_at.is_none_or(|expires_at| expires_at > now) {
                 return;
             }
@@ -32,6 +41,7 @@ impl Queue {
             let first = Position(expired.first);
             self.bury(Reason::Expired, first, expired.run, now, records);
         }
+        self.judge_away(now);
     }
 
     /// Delivers messages that have come just now. One whose TTL is 0 goes to a consumer that is ready now, or nowhere.
@@ -69,7 +79,7 @@ impl Queue {
             .expires
             .filter(|_| self.consumers.len() == 0);
         let whole = expires.map(|expires| self.used_at.saturating_add(expires));
-        [head, whole, self.kept.deadline()]
+        [head, whole, self.kept.deadline(), self.away_deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -41,7 +41,7 @@ impl Limits {
     }
 
     /// Whether messages may be dropped from the head.
-    fn drop(&self) -> bool {
+    pub(super) fn drop(&self) -> bool {
         self.overflow == Overflow::DropHead && (self.length.is_some() || self.body_bytes.is_some())
     }
 
@@ -81,6 +81,12 @@ impl Queue {
             at += count;
         }
         refused
+    }
+
+    /// Whether messages are to be dropped from the head.
+    pub(super) fn is_over_limit(&self) -> bool {
+        let limits = &self.options.arguments.limits;
+        limits.drop() && !limits.allow(self.ready.len(), self.ready.body_bytes())
     }
 
     /// Whether so many messages with so many bytes of body fit besides what is ready, or may be made to fit.
@@ -133,7 +139,17 @@ impl Queue {
         if !limits.drop() || self.holds > 0 {
             return;
         }
-        while let Some(front) = self.ready.front() {
+        loop {
+            if self.ready.front_is_away() {
+                let (length, body_bytes) = (self.ready.len(), self.ready.body_bytes());
+                if limits.allow(length, body_bytes) {
+                    return;
+                }
+                self.page_in_now();
+            }
+            let Some(front) = self.ready.front() else {
+                return;
+            };
             let beyond =
                 |limit: Option<u64>, now: u64| limit.map_or(0, |max| now.saturating_sub(max));
             let excess = beyond(limits.length, self.ready.len());

@@ -19,6 +19,8 @@ mod dispatch;
 mod enqueue;
 mod expiry;
 mod limits;
+mod paged;
+mod paging;
 mod ready;
 mod settle;
 #[cfg(test)]
@@ -51,6 +53,14 @@ use deduplication::Seen;
 use delay::Delayed;
 pub use limits::Limits;
 pub use limits::Overflow;
+pub use paging::Fetched;
+pub use paging::Memory;
+pub use paging::Page;
+pub use paging::Pager;
+use paging::Paging;
+pub use paging::Spill;
+pub use paging::Spilled;
+pub use paging::Wanted;
 use ready::Order;
 use ready::Ready;
 use std::ops::Range;
@@ -136,6 +146,9 @@ pub struct Queue {
     delayed: Option<Box<Delayed>>,
     /// What its messages may not repeat, if it takes none twice.
     seen: Option<Box<Seen>>,
+    paging: Paging,
+    /// The last time that expiry was judged at.
+    looked_at: u64,
     /// When it was last used, for `x-expires`.
     used_at: u64,
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
@@ -180,6 +193,8 @@ impl Queue {
             dead: Vec::new(),
             kept: Kept::default(),
             delayed: None,
+            paging: Paging::default(),
+            looked_at: now,
             used_at: now,
             holds: 0,
             deleted: false,
@@ -198,6 +213,7 @@ impl Queue {
                 });
             }
         }
+        self.note_redelivered(&mut all);
         all.sort_unstable_by_key(|returned| returned.positions.start);
         all.dedup_by(|next, last| {
             let touches =
@@ -235,10 +251,12 @@ impl Queue {
             segment.returns = returns.unwrap_or(0);
             self.ready.push_back(segment);
         }
+        self.relieve_restored();
     }
 
     /// Everything that the store kept is back: what expired meanwhile, or is more than the limits allow, dies now.
     pub fn restored(&mut self, now: u64, records: &mut Vec<Record>) {
+        self.begin_paging();
         self.expire(now, records);
         self.drop_excess(now, records);
     }
@@ -378,6 +396,8 @@ impl Queue {
     pub fn get(&mut self, no_ack: bool, now: u64, records: &mut Vec<Record>) -> Option<Delivered> {
         self.touch(now);
         self.expire(now, records);
+        self.page_in_now();
+        self.expire(now, records);
         let segment = self.ready.take_front(1)?;
         // What comes to the front expired does not count as left.
         self.expire(now, records);
@@ -396,7 +416,9 @@ impl Queue {
         self.expire(now, records);
         let count = self.ready.len();
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for segment in self.ready.drain() {
+        let (here, away) = self.ready.drain();
+        ranges.extend(paging::stored_ranges(away));
+        for segment in here {
             self.left(Position(segment.first), &segment.run);
             for stretch in self.stored_stretches(&segment.run) {
                 ranges
@@ -422,7 +444,7 @@ impl Queue {
             });
         }
         let count = self.ready.len();
-        self.ready.drain().for_each(drop);
+        drop(self.ready.drain());
         self.kept = Kept::default();
         if let Some(delayed) = &mut self.delayed {
             delayed.clear();

@@ -12,6 +12,8 @@ use crate::model::Delivered;
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::Run;
+use crate::queue::paged::Away;
+use crate::queue::paged::Paged;
 
 /// Consecutive ready messages with equal expiry and history.
 #[derive(Debug, Clone)]
@@ -63,10 +65,10 @@ pub(super) enum Order {
     Weighted,
 }
 
-type Line = VecDeque<Segment>;
+pub(super) type Line = VecDeque<Segment>;
 
 enum Lines {
-    Position(Line),
+    Position(Paged),
     Priority(Box<Levels>),
     Arrival(Box<Returns>),
 }
@@ -89,7 +91,7 @@ const URGENT_TURNS: u8 = 2;
 struct Returns {
     /// Served first.
     returned: Line,
-    arrived: Line,
+    arrived: Paged,
     urgent: Line,
     /// There are two levels of priority.
     has_levels: bool,
@@ -102,12 +104,14 @@ pub(super) struct Ready {
     lines: Lines,
     len: u64,
     body_bytes: u64,
+    /// What the messages in memory take there.
+    held_bytes: u64,
 }
 
 impl Ready {
     pub(super) fn new(order: Order) -> Self {
         let lines = match order {
-            Order::Position => Lines::Position(Line::new()),
+            Order::Position => Lines::Position(Paged::default()),
             Order::Priority(max) => Lines::Priority(Box::new(Levels {
                 max,
                 lines: BTreeMap::new(),
@@ -123,6 +127,7 @@ impl Ready {
             lines,
             len: 0,
             body_bytes: 0,
+            held_bytes: 0,
         }
     }
 
@@ -132,6 +137,41 @@ impl Ready {
 
     pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+
+    /// What the messages in memory take there.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// The line whose middle may be away; `None` where priorities decide.
+    pub(super) fn paged(&self) -> Option<&Paged> {
+        match &self.lines {
+            Lines::Position(line) => Some(line),
+            Lines::Arrival(returns) if !returns.has_levels => Some(&returns.arrived),
+            Lines::Priority(_) | Lines::Arrival(_) => None,
+        }
+    }
+
+    /// The same, to change it. Who does tells [`Ready::moved`] what that did to the counts.
+    pub(super) fn paged_mut(&mut self) -> Option<&mut Paged> {
+        match &mut self.lines {
+            Lines::Position(line) => Some(line),
+            Lines::Arrival(returns) if !returns.has_levels => Some(&mut returns.arrived),
+            Lines::Priority(_) | Lines::Arrival(_) => None,
+        }
+    }
+
+    /// Whether the foremost message of all is away.
+    pub(super) fn front_is_away(&self) -> bool {
+        self.front().is_none() && self.len > 0
+    }
+
+    /// Messages moved between memory and disk, or were lost there.
+    pub(super) fn moved(&mut self, held_bytes: i64, len: i64, body_bytes: i64) {
+        self.held_bytes = self.held_bytes.saturating_add_signed(held_bytes);
+        self.len = self.len.saturating_add_signed(len);
+        self.body_bytes = self.body_bytes.saturating_add_signed(body_bytes);
     }
 
     /// Whether the priority of a message decides when it is served.
@@ -149,7 +189,7 @@ impl Ready {
             Lines::Priority(levels) => levels.lines.values().next()?.front(),
             Lines::Arrival(returns) => {
                 let returned = returns.returned.front();
-                returned.or_else(|| returns.next().0.front())
+                returned.or_else(|| returns.front())
             }
         }
     }
@@ -165,21 +205,23 @@ impl Ready {
 
     /// All segments; foremost first, but for the turns of two levels.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
-        let lines: Vec<&Line> = match &self.lines {
-            Lines::Position(line) => vec![line],
-            Lines::Priority(levels) => levels.lines.values().collect(),
-            Lines::Arrival(returns) => {
-                vec![&returns.returned, &returns.urgent, &returns.arrived]
-            }
+        let (lines, paged): (Vec<&Line>, Option<&Paged>) = match &self.lines {
+            Lines::Position(line) => (Vec::new(), Some(line)),
+            Lines::Priority(levels) => (levels.lines.values().collect(), None),
+            Lines::Arrival(returns) => (
+                vec![&returns.returned, &returns.urgent],
+                Some(&returns.arrived),
+            ),
         };
-        lines.into_iter().flatten()
+        let paged = paged.into_iter().flat_map(Paged::iter);
+        lines.into_iter().flatten().chain(paged)
     }
 
     /// Appends newer messages, joined to the last segment where they continue it.
     pub(super) fn push_back(&mut self, segment: Segment) {
         self.count_in(&segment);
         match &mut self.lines {
-            Lines::Position(line) => append(line, segment),
+            Lines::Position(line) => line.append(segment),
             Lines::Priority(levels) => levels.each(segment, append),
             Lines::Arrival(returns) => returns.append(segment),
         }
@@ -187,52 +229,62 @@ impl Ready {
 
     /// Puts back what was delivered: to its old place, for one dying consumer must not reorder the queue. In a queue that
     /// serves by arrival to the front, behind what came back before, or, with `last`, behind everything.
-    pub(super) fn give_back(&mut self, segment: Segment, last: bool) {
+    ///
+    /// What belongs between messages that are away is given back; it is counted already.
+    pub(super) fn give_back(&mut self, segment: Segment, last: bool) -> Option<Segment> {
         self.count_in(&segment);
         match &mut self.lines {
-            Lines::Position(line) => insert(line, segment),
+            Lines::Position(line) => return line.insert(segment).err(),
             Lines::Priority(levels) => levels.each(segment, insert),
             Lines::Arrival(returns) if last => returns.append(segment),
             Lines::Arrival(returns) => append(&mut returns.returned, segment),
         }
+        None
     }
 
     fn count_in(&mut self, segment: &Segment) {
         self.len += segment.run.len() as u64;
         self.body_bytes += segment.run.body_bytes();
+        self.held_bytes += held_bytes(&segment.run);
     }
 
     /// Takes up to `count` messages of the first segment, of those that are [in turn](Ready::in_turn).
     pub(super) fn take_front(&mut self, count: usize) -> Option<Segment> {
         let taken = match &mut self.lines {
-            Lines::Position(line) => take(line, count)?,
+            Lines::Position(line) => line.take(count)?,
             Lines::Priority(levels) => levels.take(count)?,
             Lines::Arrival(returns) if returns.returned.is_empty() => returns.take(count)?,
             Lines::Arrival(returns) => take(&mut returns.returned, count)?,
         };
         self.len -= taken.run.len() as u64;
         self.body_bytes -= taken.run.body_bytes();
+        self.held_bytes -= held_bytes(&taken.run);
         Some(taken)
     }
 
-    /// Empties it.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Segment> + use<> {
+    /// Empties it: what was in memory, and what was away.
+    pub(super) fn drain(&mut self) -> (impl Iterator<Item = Segment> + use<>, VecDeque<Away>) {
         self.len = 0;
         self.body_bytes = 0;
+        self.held_bytes = 0;
+        let mut away = VecDeque::new();
         let lines: Vec<Line> = match &mut self.lines {
-            Lines::Position(line) => vec![std::mem::take(line)],
+            Lines::Position(paged) => {
+                let line;
+                (line, away) = paged.drain();
+                vec![line]
+            }
             Lines::Priority(levels) => std::mem::take(&mut levels.lines).into_values().collect(),
             Lines::Arrival(returns) => {
                 returns.turn = 0;
-                let lines = [
-                    &mut returns.returned,
-                    &mut returns.urgent,
-                    &mut returns.arrived,
-                ];
-                lines.map(std::mem::take).into()
+                let arrived;
+                (arrived, away) = returns.arrived.drain();
+                let lines = [&mut returns.returned, &mut returns.urgent];
+                let [returned, urgent] = lines.map(std::mem::take);
+                vec![returned, urgent, arrived]
             }
         };
-        lines.into_iter().flatten()
+        (lines.into_iter().flatten(), away)
     }
 }
 
@@ -240,7 +292,7 @@ impl Returns {
     /// Behind all others of their level.
     fn append(&mut self, mut segment: Segment) {
         if !self.has_levels {
-            return append(&mut self.arrived, segment);
+            return self.arrived.append(segment);
         }
         while !segment.run.is_empty() {
             let urgent = segment
@@ -251,38 +303,44 @@ impl Returns {
             let is_urgent = urgent.peek().copied().unwrap_or_default();
             let count = urgent.take_while(|other| *other == is_urgent).count();
             let piece = segment.take_front(count);
-            let line = if is_urgent {
-                &mut self.urgent
+            if is_urgent {
+                append(&mut self.urgent, piece);
             } else {
-                &mut self.arrived
-            };
-            append(line, piece);
+                self.arrived.append(piece);
+            }
         }
     }
 
-    /// The line that is served next, and how many of its messages before the other one has its turn.
-    fn next(&self) -> (&Line, usize) {
+    /// Whether the urgent ones are served next, and how many before the others have their turn.
+    fn next(&self) -> (bool, usize) {
         match (self.urgent.front(), self.arrived.front()) {
-            (None, _) => (&self.arrived, usize::MAX),
-            (Some(_), None) => (&self.urgent, usize::MAX),
+            (None, _) => (false, usize::MAX),
+            (Some(_), None) => (true, usize::MAX),
             (Some(_), Some(_)) if self.turn < URGENT_TURNS => {
-                (&self.urgent, usize::from(URGENT_TURNS - self.turn))
+                (true, usize::from(URGENT_TURNS - self.turn))
             }
             // Nobody is overtaken by what came before.
-            (Some(urgent), Some(other)) if urgent.first < other.first => (&self.urgent, 1),
-            (Some(_), Some(_)) => (&self.arrived, 1),
+            (Some(urgent), Some(other)) if urgent.first < other.first => (true, 1),
+            (Some(_), Some(_)) => (false, 1),
+        }
+    }
+
+    /// The message that is served next.
+    fn front(&self) -> Option<&Segment> {
+        match self.next() {
+            (true, _) => self.urgent.front(),
+            (false, _) => self.arrived.front(),
         }
     }
 
     fn take(&mut self, count: usize) -> Option<Segment> {
-        let (line, most) = self.next();
-        let is_urgent = std::ptr::eq(line, &raw const self.urgent);
-        let line = if is_urgent {
-            &mut self.urgent
+        let (is_urgent, most) = self.next();
+        let count = count.min(most);
+        let taken = if is_urgent {
+            take(&mut self.urgent, count)?
         } else {
-            &mut self.arrived
+            self.arrived.take(count)?
         };
-        let taken = take(line, count.min(most))?;
         let turns = usize::from(URGENT_TURNS) + 1;
         self.turn = ((usize::from(self.turn) + taken.run.len()) % turns) as u8;
         Some(taken)
@@ -315,7 +373,7 @@ impl Levels {
     }
 }
 
-fn append(line: &mut Line, segment: Segment) {
+pub(super) fn append(line: &mut Line, segment: Segment) {
     let Some(last) = line.back_mut() else {
         return line.push_back(segment);
     };
@@ -344,7 +402,7 @@ fn append(line: &mut Line, segment: Segment) {
     }
 }
 
-fn insert(line: &mut Line, segment: Segment) {
+pub(super) fn insert(line: &mut Line, segment: Segment) {
     let at = line.partition_point(|other| other.first < segment.first);
     debug_assert!(
         at == 0 || line[at - 1].end() <= segment.first,
@@ -353,7 +411,12 @@ fn insert(line: &mut Line, segment: Segment) {
     line.insert(at, segment);
 }
 
-fn take(line: &mut Line, count: usize) -> Option<Segment> {
+/// What a run takes in memory, with what is kept of each message beside its octets.
+pub(super) fn held_bytes(run: &Run) -> u64 {
+    run.held_bytes() as u64 + 16 * run.len() as u64
+}
+
+pub(super) fn take(line: &mut Line, count: usize) -> Option<Segment> {
     let front = line.front_mut()?;
     if count >= front.run.len() {
         line.pop_front()

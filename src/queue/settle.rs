@@ -59,7 +59,9 @@ impl Queue {
                 returns,
                 expires_at: range.expires_at,
             };
-            self.ready.give_back(segment, last);
+            if let Some(segment) = self.ready.give_back(segment, last) {
+                self.give_back_away(segment);
+            }
         }
         // A classic queue keeps its limit before it delivers again, a quorum queue after that.
         if !self.options.is_quorum() {

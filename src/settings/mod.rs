@@ -99,6 +99,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Messages on their way to one connection, in bytes; queues hold back beyond it.
     pub outbox_bytes_max: usize,
+    /// Bytes of memory that the messages of all queues may hold; more of them go to the disk.
+    pub queue_memory_bytes: u64,
     /// Which release of RabbitMQ it takes the place of.
     pub compatibility: CompatibilitySettings,
     /// What of what RabbitMQ is about to drop may be used.
@@ -179,6 +181,7 @@ impl Default for Settings {
             loops: 0,
             shutdown_timeout: Duration::from_secs(10),
             outbox_bytes_max: 1024 * 1024,
+            queue_memory_bytes: 64 * 1024 * 1024,
             compatibility: CompatibilitySettings::default(),
             deprecated_features: DeprecatedFeatures::default(),
             log: LogSettings::default(),

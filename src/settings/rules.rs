@@ -141,6 +141,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("log.format", Rule::Word(&["auto", "text", "json"])),
     ("log.level", Rule::Filter),
     ("log.exchange", Rule::Flag),
+    ("queue_memory_bytes", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.cache_bytes", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.ring_segment_bytes", bytes(MIB, 4096 * MIB)),

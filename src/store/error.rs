@@ -131,6 +131,12 @@ pub enum StoreError {
     /// The node stops before a backup was complete.
     #[error("the node stops: the backup was given up and its partial copy removed")]
     BackupGivenUp,
+    /// The directory for messages that are too many for memory cannot be emptied.
+    #[error("cannot empty the overflow directory: {source}")]
+    Overflow {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The store stopped before what was asked could be done.
     #[error("{0}")]
     Stopped(Arc<StoreError>),

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::model::Position;
 use crate::model::QueueId;
+use crate::store::Outline;
+use crate::store::Span;
 use crate::store::block::BLOCK_BYTES_MAX;
 use crate::store::tables::PageFacts;
 use crate::store::tables::bitmap_bytes;
@@ -39,6 +42,38 @@ impl QueueIndex {
         let before_end = self.extents.range(..positions.end).next_back();
         before_end
             .is_some_and(|(first, extent)| first + u64::from(extent.positions) > positions.start)
+    }
+
+    /// Where messages are, without those that only wait to be written.
+    pub(crate) fn outline(&self) -> Outline {
+        let mut spans: Vec<Span> = Vec::new();
+        for (first, extent) in &self.extents {
+            for open in extent.open(0..extent.positions) {
+                let span = Span {
+                    positions: first + u64::from(open.start)..first + u64::from(open.end),
+                    // Of a block that is consumed in part nobody knows which bodies were large.
+                    body_bytes: (!extent.is_partial() && extent.facts_known())
+                        .then_some(extent.body_bytes),
+                    expiring: extent.expiring,
+                };
+                match spans.last_mut() {
+                    Some(last) if last.positions.end == span.positions.start => {
+                        if let (Some(bytes), Some(more)) = (last.body_bytes, span.body_bytes) {
+                            last.positions.end = span.positions.end;
+                            last.body_bytes = Some(bytes + more);
+                            last.expiring |= span.expiring;
+                        } else {
+                            spans.push(span);
+                        }
+                    }
+                    _ => spans.push(span),
+                }
+            }
+        }
+        Outline {
+            spans,
+            next: Position(self.next),
+        }
     }
 
     /// Messages stored and not settled.
@@ -130,6 +165,11 @@ impl Extent {
         let covered = |(gaps, bits): (&u8, &u8)| gaps & !bits == 0;
         gaps.is_empty()
             || (gaps.len() == self.bits.len() && gaps.iter().zip(&self.bits).all(covered))
+    }
+
+    /// Whether [`Extent::body_bytes`] is known.
+    fn facts_known(&self) -> bool {
+        !matches!(self.place, Place::Page(None))
     }
 
     /// What its row says of its page.

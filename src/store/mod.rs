@@ -24,6 +24,7 @@ mod group;
 mod inbox;
 mod index;
 pub mod offline;
+mod overflow;
 mod pages;
 mod patience;
 mod read;
@@ -50,6 +51,8 @@ use redb::Database;
 
 pub use backup::BackupSummary;
 pub use error::StoreError;
+pub use overflow::Overflow;
+pub use overflow::OverflowBlocks;
 pub use record::CommitWaiter;
 pub use record::Definition;
 pub use record::Record;
@@ -125,6 +128,35 @@ pub struct StoredRun {
     pub run: Run,
     /// When they entered, in milliseconds since the Unix epoch; not known of what a file of format 1 holds.
     pub enqueued_at: Option<u64>,
+}
+
+/// Messages that were read.
+#[derive(Debug)]
+pub struct StoredPage {
+    /// In position order.
+    pub runs: Vec<StoredRun>,
+    /// Before this position there is nothing else of what was asked for.
+    pub until: u64,
+}
+
+/// Stored messages at consecutive positions, as far as they are known without being read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Where they are; none of them is settled.
+    pub positions: Range<u64>,
+    /// Octets of their bodies; `None` when that is not known.
+    pub body_bytes: Option<u64>,
+    /// Some of them may have the property `expiration`.
+    pub expiring: bool,
+}
+
+/// What is known of a queue's messages without reading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// In position order.
+    pub spans: Vec<Span>,
+    /// The first position never used.
+    pub next: Position,
 }
 
 /// The messages of one queue.
@@ -314,7 +346,7 @@ impl Store {
             .get(&queue)
             .map_or(1, |index| index.next);
         Ok(StoredMessages {
-            runs: self.read(queue, 0..u64::MAX, u64::MAX)?,
+            runs: self.read(queue, 0..u64::MAX, u64::MAX)?.runs,
             next: Position(next),
         })
     }
@@ -328,11 +360,23 @@ impl Store {
         queue: QueueId,
         positions: Range<u64>,
         bytes_max: u64,
-    ) -> Result<Vec<StoredRun>, StoreError> {
+    ) -> Result<StoredPage, StoreError> {
         if self.shared.database.lock().is_none() {
             return Err(StoreError::Closed);
         }
         read::read(&self.shared, queue, positions, bytes_max)
+    }
+
+    /// What is known of a queue's messages without reading them.
+    pub fn outline(&self, queue: QueueId) -> Outline {
+        let core = self.shared.core.lock();
+        core.index.get(&queue).map_or_else(
+            || Outline {
+                spans: Vec::new(),
+                next: Position(1),
+            },
+            index::QueueIndex::outline,
+        )
     }
 
     /// Brings everything that was handed over to redb. Blocks until it is there.

@@ -12,6 +12,7 @@ use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::Run;
 use crate::store::StoreError;
+use crate::store::StoredPage;
 use crate::store::StoredRun;
 use crate::store::block;
 use crate::store::block::Block;
@@ -51,6 +52,16 @@ impl Source {
         }
     }
 
+    /// The position after its last.
+    fn end(&self) -> u64 {
+        match self {
+            Self::Waiting { first, run, .. } => first + run.len() as u64,
+            Self::Block { first, open, .. } => {
+                first + open.last().map_or(0, |open| u64::from(open.end))
+            }
+        }
+    }
+
     fn bytes(&self) -> u64 {
         match self {
             Self::Waiting { run, .. } => run.held_bytes() as u64,
@@ -73,14 +84,17 @@ pub(crate) fn read(
     queue: QueueId,
     positions: Range<u64>,
     bytes_max: u64,
-) -> Result<Vec<StoredRun>, StoreError> {
+) -> Result<StoredPage, StoreError> {
     if positions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(StoredPage {
+            runs: Vec::new(),
+            until: positions.end,
+        });
     }
     loop {
-        let sources = sources(shared, queue, &positions, bytes_max)?;
+        let (sources, until) = sources(shared, queue, &positions, bytes_max)?;
         match fetch(shared, queue, sources) {
-            Ok(runs) => return Ok(runs),
+            Ok(runs) => return Ok(StoredPage { runs, until }),
             Err(Trouble::Moved) => {}
             Err(Trouble::Failed(error)) => return Err(error),
         }
@@ -92,16 +106,16 @@ fn sources(
     queue: QueueId,
     positions: &Range<u64>,
     bytes_max: u64,
-) -> Result<Vec<Source>, StoreError> {
+) -> Result<(Vec<Source>, u64), StoreError> {
     let mut core = shared.core.lock();
     loop {
         core.absorb(&shared.inbox);
-        let mut sources = core.sources(queue, positions, bytes_max);
+        let (mut sources, until) = core.sources(queue, positions, bytes_max);
         let unwritten = sources.iter().position(
             |source| matches!(source, Source::Block { extent, .. } if !core.is_written(extent)),
         );
         match unwritten {
-            None => return Ok(sources),
+            None => return Ok((sources, until)),
             Some(0) => {
                 if let Some(failure) = shared.inbox.failure() {
                     return Err(StoreError::Stopped(failure));
@@ -109,8 +123,9 @@ fn sources(
                 shared.written.wait(&mut core);
             }
             Some(some) if bytes_max < u64::MAX => {
+                let until = sources[some].first();
                 sources.truncate(some);
-                return Ok(sources);
+                return Ok((sources, until));
             }
             Some(_) => {
                 if let Some(failure) = shared.inbox.failure() {
@@ -123,15 +138,23 @@ fn sources(
 }
 
 impl Core {
-    fn sources(&self, queue: QueueId, positions: &Range<u64>, bytes_max: u64) -> Vec<Source> {
+    /// And the position after the last that these sources tell of.
+    fn sources(
+        &self,
+        queue: QueueId,
+        positions: &Range<u64>,
+        bytes_max: u64,
+    ) -> (Vec<Source>, u64) {
         let mut sources = Vec::new();
+        let mut until = positions.end;
         let Some(index) = self.index.get(&queue) else {
-            return sources;
+            return (sources, until);
         };
         let start = index
             .extent_at(positions.start)
             .map_or(positions.start, |block| block.start);
         let mut bytes = 0;
+        let mut cut = false;
         for (first, extent) in index.extents.range(start..positions.end) {
             let end = first + u64::from(extent.positions());
             let wanted = (*first).max(positions.start)..end.min(positions.end);
@@ -147,6 +170,7 @@ impl Core {
                 open,
             });
             if bytes >= bytes_max {
+                cut = true;
                 break;
             }
         }
@@ -167,9 +191,14 @@ impl Core {
             bytes >= bytes_max
         });
         if let Some(enough) = enough {
+            if let Some(next) = sources.get(enough + 1) {
+                until = next.first();
+            } else if cut {
+                until = sources[enough].end().min(until);
+            }
             sources.truncate(enough + 1);
         }
-        sources
+        (sources, until)
     }
 
     pub(crate) fn is_written(&self, extent: &Extent) -> bool {

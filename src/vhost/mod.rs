@@ -17,6 +17,7 @@ mod exchanges;
 pub mod inventory;
 mod letter;
 mod metadata;
+mod pager;
 pub mod policies;
 pub mod publish;
 mod queue_handle;
@@ -43,6 +44,7 @@ use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::Release;
 use crate::model::VhostName;
+use crate::queue::Memory;
 use crate::store::Store;
 pub use bind::Binding;
 pub use bind::Target;
@@ -59,6 +61,7 @@ pub use exchanges::ExchangeSpec;
 pub use exchanges::TRACE_EXCHANGE;
 pub use letter::Letter;
 pub use metadata::VhostMetadata;
+pub use pager::Paging;
 use policies::Policies;
 pub use publish::Route;
 pub use queue_handle::QueueHandle;
@@ -96,6 +99,8 @@ pub struct Shared {
     pub permitted: Permitted,
     /// What changes, for who wants to hear of it.
     pub events: Events,
+    /// How queues keep within the node's memory.
+    pub paging: Paging,
     /// All queues of the node by id.
     pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
     next_id: AtomicU64,
@@ -105,6 +110,7 @@ impl Shared {
     /// State for a node whose store holds ids below `next_id`, with what holds without settings.
     pub fn new(store: Arc<Store>, next_id: u64) -> Self {
         Self {
+            paging: Paging::new(Arc::clone(&store), Memory::default(), None),
             store,
             queue_defaults: QueueDefaults::default(),
             release: Release::default(),

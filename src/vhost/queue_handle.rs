@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use amq_protocol::types::AMQPValue;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use parking_lot::RwLock;
 
 use crate::model::Arguments;
@@ -18,6 +19,7 @@ use crate::model::QueueName;
 use crate::model::VhostName;
 use crate::queue::Dead;
 use crate::queue::Ended;
+use crate::queue::Pager;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
 use crate::queue::QueueType;
@@ -135,9 +137,7 @@ impl QueueHandle {
         } else {
             self.shared.store.append(records)
         };
-        let (deadline, has_dead) = (state.next_deadline(), state.has_dead());
-        drop(state);
-        self.arm(deadline);
+        let has_dead = self.leave(state);
         (result, lsn, has_dead)
     }
 
@@ -163,10 +163,32 @@ impl QueueHandle {
         if !records.is_empty() {
             self.shared.store.append(records);
         }
+        self.leave(state)
+    }
+
+    /// Ends an entry once the store has heard of what happened. Answers whether messages have died.
+    fn leave(&self, mut state: MutexGuard<'_, Queue>) -> bool {
+        state.relieve();
+        let wants_page = state.wants_page();
         let (deadline, has_dead) = (state.next_deadline(), state.has_dead());
         drop(state);
         self.arm(deadline);
+        if wants_page {
+            self.shared.paging.request(&self.shared, self.id);
+        }
         has_dead
+    }
+
+    /// Reads what consumers will soon reach, and delivers it. Blocks on the disk, without the queue's lock.
+    pub(super) fn read_ahead(&self, pager: &dyn Pager) {
+        let wanted = self.state.lock().wanted_page();
+        if let Some(wanted) = wanted {
+            let fetched = wanted.fetch(pager);
+            self.enter(|queue, records| {
+                let now = self.shared.paging.now().unwrap_or(queue.latest_time());
+                queue.page_in(fetched, now, records);
+            });
+        }
     }
 
     /// Carries its dead messages away. The caller holds no queue, nor a queue's lock.

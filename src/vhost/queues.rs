@@ -152,7 +152,9 @@ impl Vhost {
             delivery_limit_default: self.shared.queue_defaults.delivery_limit,
             release: self.shared.release,
         };
-        let state = Queue::new(id, options, next, now);
+        let mut state = Queue::new(id, options, next, now);
+        let paging = &self.shared.paging;
+        state.page_with(Arc::clone(&paging.memory), paging.pager());
         Arc::new(QueueHandle::new(
             spec, id, self, queue_type, governed, state,
         ))

@@ -11,6 +11,7 @@ use crate::queue::QueueArguments;
 use crate::queue::Returned;
 use crate::store::Definition;
 use crate::store::Record;
+use crate::store::Span;
 use crate::store::StoreError;
 use crate::store::StoredRun;
 use crate::vhost::Binding;
@@ -137,23 +138,15 @@ pub fn recover(
             QueueArguments::default()
         });
         vhost.shared.seen_id(id.0);
-        let stored = vhost.shared.store.load(id)?;
-        let handle = vhost.make_queue(spec, arguments, id, stored.next, now);
-        handle.enter(|queue, _| {
-            for stored in stored.runs {
-                let StoredRun { first, run, .. } = stored;
-                recovered.messages += run.len() as u64;
-                let enqueued_at = stored.enqueued_at.unwrap_or(now);
-                if !clean {
-                    queue.restore(first, run, true, enqueued_at);
-                    continue;
-                }
-                let delivered = redelivered.get(&id).map_or(&[][..], Vec::as_slice);
-                for (first, run, returns) in split(first, run, delivered) {
-                    queue.restore_returned(first, run, returns, enqueued_at);
-                }
-            }
-        });
+        let outline = vhost.shared.store.outline(id);
+        let handle = vhost.make_queue(spec, arguments, id, outline.next, now);
+        let delivered = match clean {
+            true => redelivered.get(&id).map(Vec::as_slice).or(Some(&[])),
+            false => None,
+        };
+        for span in outline.spans {
+            recovered.messages += restore_span(&handle, span, delivered, now)?;
+        }
         vhost.add_queue(&handle);
         restored.push(handle);
         recovered.queues.insert(id);
@@ -176,6 +169,61 @@ pub fn recover(
         queue.enter(|state, records| state.restored(now, records));
     }
     Ok(recovered)
+}
+
+/// So much of a queue is read at once when it has to be read.
+const READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Puts messages back, unread where that will do. Of `delivered` ones each was delivered before; `None`: all may have been.
+/// Answers how many there are.
+fn restore_span(
+    handle: &QueueHandle,
+    span: Span,
+    delivered: Option<&[Returned]>,
+    now: u64,
+) -> Result<u64, StoreError> {
+    let Span {
+        positions,
+        body_bytes,
+        expiring,
+    } = span;
+    let alike = match delivered {
+        Some(ranges) => !ranges.iter().any(|range| {
+            range.positions.start < positions.end && positions.start < range.positions.end
+        }),
+        None => true,
+    };
+    let unread = body_bytes.filter(|_| alike && handle.enter(|queue, _| queue.can_page()).0);
+    if let Some(body_bytes) = unread {
+        let count = positions.end - positions.start;
+        handle.enter(|queue, _| {
+            queue.restore_away(positions, body_bytes, delivered.is_none(), expiring);
+        });
+        return Ok(count);
+    }
+    let mut count = 0;
+    let mut at = positions.start;
+    while at < positions.end {
+        let store = &handle.shared.store;
+        let page = store.read(handle.id, at..positions.end, READ_BYTES)?;
+        at = page.until.max(at + 1);
+        handle.enter(|queue, _| {
+            for stored in page.runs {
+                let StoredRun { first, run, .. } = stored;
+                count += run.len() as u64;
+                let enqueued_at = stored.enqueued_at.unwrap_or(now);
+                match delivered {
+                    None => queue.restore(first, run, true, enqueued_at),
+                    Some(delivered) => {
+                        for (first, run, returns) in split(first, run, delivered) {
+                            queue.restore_returned(first, run, returns, enqueued_at);
+                        }
+                    }
+                }
+            }
+        });
+    }
+    Ok(count)
 }
 
 impl Vhost {

@@ -107,6 +107,7 @@ fn options(dir: &Path) -> BrokerOptions {
         connection_max: None,
         log_exchange: true,
         outbox_bytes_max: 1 << 20,
+        queue_memory_bytes: 64 << 20,
         queue_defaults: QueueDefaults::default(),
         release: Release::default(),
         permitted: Permitted::default(),

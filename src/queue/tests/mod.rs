@@ -5,6 +5,7 @@ mod expiry;
 mod lifetime;
 mod limits;
 mod model;
+mod paging;
 mod priorities;
 mod property;
 mod quorum;
