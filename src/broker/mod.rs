@@ -29,6 +29,7 @@ use crate::model::Lsn;
 use crate::model::VhostName;
 use crate::store::CommitWaiter;
 use crate::store::Store;
+use crate::vhost::Clock;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
 pub use access::Access;
@@ -99,7 +100,7 @@ impl Broker {
     }
 
     /// Tells what time it is when messages that were on the disk are delivered, in milliseconds since the Unix epoch.
-    pub fn use_clock(&self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) {
+    pub fn use_clock(&self, clock: Clock) {
         self.shared.paging.use_clock(clock);
     }
 

@@ -107,7 +107,7 @@ fn run(
         .into_iter()
         .map(|listener| listener.socket)
         .collect();
-    let now: Arc<dyn Fn() -> u64 + Send + Sync> = Arc::new(move || clock.millis(clock.now()));
+    let now: crate::vhost::Clock = Arc::new(move || clock.millis(clock.now()));
     broker.use_clock(Arc::clone(&now));
     let management = Management::start(Arc::clone(broker), node, now, sockets)?;
     let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);

@@ -257,6 +257,10 @@ impl Queue {
     /// Everything that the store kept is back: what expired meanwhile, or is more than the limits allow, dies now.
     pub fn restored(&mut self, now: u64, records: &mut Vec<Record>) {
         self.begin_paging();
+        if self.may_have_expired_away(now) {
+            // When, only the message itself tells.
+            self.page_in_now();
+        }
         self.expire(now, records);
         self.drop_excess(now, records);
     }

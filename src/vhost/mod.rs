@@ -61,6 +61,7 @@ pub use exchanges::ExchangeSpec;
 pub use exchanges::TRACE_EXCHANGE;
 pub use letter::Letter;
 pub use metadata::VhostMetadata;
+pub use pager::Clock;
 pub use pager::Paging;
 use policies::Policies;
 pub use publish::Route;
