@@ -128,7 +128,7 @@ fn all_that_waits_is_one_commit() {
 fn what_is_settled_before_it_is_written_is_not_written() {
     let disk = SimulatedDisk::default();
     let (store, _) = stalled(&disk, usize::MAX);
-    let big = "x".repeat(3_000_000);
+    let big = "x".repeat(600_000);
     store.append(vec![put(1, 2, &[&big, "stays"])]);
     let last = store.append(vec![settle(1, 2, 1)]);
     disk.go_on();
