@@ -29,7 +29,7 @@ fn histories() -> impl Strategy<Value = Vec<(Vec<Step>, End)>> {
 /// Positions and bodies that are read in a window.
 fn window(store: &Store, queue: u64, positions: Range<u64>, bytes_max: u64) -> Vec<(u64, Vec<u8>)> {
     let runs = store.read(QueueId(queue), positions, bytes_max);
-    let runs = runs.expect("readable");
+    let runs = runs.expect("readable").runs;
     let messages = runs
         .iter()
         .flat_map(|stored| (stored.first.0..).zip(stored.run.iter()));

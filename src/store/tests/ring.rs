@@ -170,7 +170,10 @@ fn a_full_disk_holds_back_and_loses_nothing() {
     }
     until(|| disk.refused() > 0 && store.stats().disk_full);
     // Consumers go on: what waits can be read and settled.
-    let read = store.read(QueueId(1), 60..61, u64::MAX).expect("readable");
+    let read = store
+        .read(QueueId(1), 60..61, u64::MAX)
+        .expect("readable")
+        .runs;
     assert_eq!(read[0].run.first().body(), vec![60; 30 * KIB]);
     store.append(vec![settle(1, 60, 1)]);
     assert!(store.durable() < last && store.failure().is_none());
@@ -450,7 +453,8 @@ fn windows_are_read_while_writing_goes_on() {
             let from = seen % 400 + 1;
             let runs = store
                 .read(QueueId(1), from..from + 40, 20_000)
-                .expect("readable");
+                .expect("readable")
+                .runs;
             let mut last = 0;
             for run in &runs {
                 for (position, message) in (run.first.0..).zip(run.run.iter()) {
@@ -467,11 +471,12 @@ fn windows_are_read_while_writing_goes_on() {
         store
             .read(QueueId(1), 9..9, 9)
             .expect("readable")
+            .runs
             .is_empty()
     );
     #[expect(clippy::reversed_empty_ranges, reason = "it is what is tested")]
     let backwards = store.read(QueueId(1), 90..9, 9);
-    assert!(backwards.expect("readable").is_empty());
+    assert!(backwards.expect("readable").runs.is_empty());
 }
 
 #[test]
