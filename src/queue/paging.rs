@@ -242,20 +242,22 @@ impl Queue {
         };
         let (head, tail) = line.surplus(head_bytes, head_too);
         self.paging.head_is_full |= !head.is_empty();
-        let mut moved = 0;
-        let (head, head_stays) = self.all_away(head, &mut moved);
+        let (mut moved, mut moved_head) = (0, 0);
         let (tail, tail_stays) = self.all_away(tail, &mut moved);
+        let (head_away, head_stays) = self.all_away(head.clone(), &mut moved_head);
         if let Some(line) = self.ready.paged_mut() {
-            // Without room on the disk all that follows stays too, for order's sake.
             if head_stays.is_empty() {
-                line.put_away_behind_head(head);
-                line.put_away_tail(tail);
+                line.put_away_behind_head(head_away);
+                moved += moved_head;
             } else {
-                line.put_away_behind_head(head);
+                // Without room on the disk for all of it, all of it stays where it was: between messages that are away there
+                // is no place for others.
+                head.into_iter().for_each(|segment| line.push_head(segment));
             }
-            for segment in head_stays.into_iter().chain(tail_stays) {
-                line.append(segment);
-            }
+            line.put_away_tail(tail);
+            tail_stays
+                .into_iter()
+                .for_each(|segment| line.append(segment));
         }
         self.ready.moved(-moved, 0, 0);
     }

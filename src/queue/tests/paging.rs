@@ -208,6 +208,42 @@ fn without_room_on_the_disk_messages_stay_in_order() {
 }
 
 #[test]
+fn what_finds_no_room_stays_where_it_was_among_messages_that_are_away() {
+    let pager = Arc::new(FakePager {
+        full: true,
+        ..FakePager::default()
+    });
+    let memory = Arc::new(Memory::new(4 << 10));
+    let mut queue = durable_queue();
+    queue.page_with(Arc::clone(&memory), Arc::clone(&pager) as Arc<dyn Pager>);
+    let mut records = Vec::new();
+    let mut add = |queue: &mut Queue, numbers: Range<u32>, persistent: fn(u32) -> bool| {
+        for number in numbers {
+            let body = format!("{number:0200}");
+            let run = run_of(&[sample(&body, persistent(number))]);
+            queue.enqueue(run, START, &mut records);
+            hand_over(queue, &pager, &mut records);
+        }
+    };
+    // The head is filled with both kinds, then persistent messages go away behind it.
+    add(&mut queue, 0..6, |number| number % 2 == 0);
+    add(&mut queue, 6..60, |_| true);
+    // Another takes the memory: this one has to give up its head, and cannot.
+    let mut other = durable_queue();
+    other.page_with(memory, Arc::clone(&pager) as Arc<dyn Pager>);
+    let transient = run_of(&[sample(&"x".repeat(4 << 10), false)]);
+    other.enqueue(transient, START, &mut Vec::new());
+    other.relieve();
+    add(&mut queue, 60..70, |_| true);
+    let mut records = Vec::new();
+    for number in 0..70 {
+        let got = queue.get(true, START, &mut records).expect("a message");
+        assert_eq!(got.first.0, number + 1);
+    }
+    assert_eq!(queue.counts(), crate::queue::Counts::default());
+}
+
+#[test]
 fn what_cannot_be_read_is_passed_over() {
     let pager = Arc::new(FakePager::default());
     let mut queue = filled(&pager);
