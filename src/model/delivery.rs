@@ -25,6 +25,8 @@ pub struct Delivered {
     pub returns: u32,
     /// When they expire, in milliseconds since the Unix epoch; requeueing keeps it.
     pub expires_at: Option<u64>,
+    /// They stay in a stream, and the client is told the offset of each: its position less one.
+    pub streamed: bool,
 }
 
 impl Delivered {

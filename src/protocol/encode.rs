@@ -63,13 +63,38 @@ pub fn deliver(
     message: MessageRef<'_>,
     frame_max: u32,
 ) {
+    let header = message.header();
+    deliver_as(
+        out,
+        channel,
+        consumer_tag,
+        tag,
+        redelivered,
+        message,
+        header,
+        frame_max,
+    );
+}
+
+/// As [`deliver`], with other properties than the message's own.
+#[expect(clippy::too_many_arguments, reason = "it writes as many things")]
+pub fn deliver_as(
+    out: &mut Vec<u8>,
+    channel: ChannelId,
+    consumer_tag: &str,
+    tag: DeliveryTag,
+    redelivered: bool,
+    message: MessageRef<'_>,
+    header: &[u8],
+    frame_max: u32,
+) {
     basic(out, channel, DELIVER, |out| {
         short_string(out, consumer_tag);
         out.extend_from_slice(&tag.0.to_be_bytes());
         out.push(u8::from(redelivered));
         out.extend_from_slice(message.route());
     });
-    content(out, channel, message, frame_max);
+    content_as(out, channel, message, header, frame_max);
 }
 
 /// `basic.get-ok` with its content; `message_count` is what is left in the queue.
@@ -143,7 +168,17 @@ fn basic(out: &mut Vec<u8>, channel: ChannelId, method: u16, arguments: impl FnO
 
 /// Header frame and body frames; a body larger than a frame holds is cut, an empty one has no frame at all.
 fn content(out: &mut Vec<u8>, channel: ChannelId, message: MessageRef<'_>, frame_max: u32) {
-    let header = copies::shown(message.header(), message.traits());
+    content_as(out, channel, message, message.header(), frame_max);
+}
+
+fn content_as(
+    out: &mut Vec<u8>,
+    channel: ChannelId,
+    message: MessageRef<'_>,
+    header: &[u8],
+    frame_max: u32,
+) {
+    let header = copies::shown(header, message.traits());
     let body = message.body();
     let payload_max = payload_max(frame_max);
     out.reserve(CONTENT_HEADER_FIXED_BYTES + header.len() + body.len() + 3 * FRAME_OVERHEAD_BYTES);

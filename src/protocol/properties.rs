@@ -395,9 +395,19 @@ pub fn with_reply_to(properties: &[u8], reply_to: &str) -> Vec<u8> {
 
 /// The properties of a message that came back so often: its headers get `x-delivery-count`.
 pub fn with_delivery_count(properties: &[u8], count: u32) -> Vec<u8> {
+    with_number(properties, b"x-delivery-count", i64::from(count))
+}
+
+/// The properties of a message of a stream: its headers get `x-stream-offset`.
+pub fn with_stream_offset(properties: &[u8], offset: u64) -> Vec<u8> {
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    with_number(properties, b"x-stream-offset", offset)
+}
+
+fn with_number(properties: &[u8], key: &[u8], number: i64) -> Vec<u8> {
     let headers = Fields(properties).headers_bytes().unwrap_or_default();
-    let count = raw_table::long(i64::from(count));
-    let table = raw_table::replaced(headers, vec![(b"x-delivery-count", &count)]);
+    let number = raw_table::long(number);
+    let table = raw_table::replaced(headers, vec![(key, &number)]);
     with_headers(properties, &table)
 }
 

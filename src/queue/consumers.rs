@@ -323,6 +323,14 @@ impl Consumers {
         }
     }
 
+    /// There is something for this consumer.
+    pub(super) fn wake(&mut self, id: ConsumerId) {
+        let slot = self.slots.get(&id);
+        if slot.is_some_and(|slot| slot.place == Place::Blocked && slot.credit() > 0) {
+            self.enter_rotation(id);
+        }
+    }
+
     /// All consumers of this connection may try again.
     pub(super) fn unblock(&mut self, outbox: &Arc<Outbox>) {
         let blocked = self.slots.values().filter(|slot| {

@@ -14,6 +14,9 @@ impl Queue {
         if self.holds > 0 {
             return;
         }
+        if self.stream.is_some() {
+            return self.dispatch_stream();
+        }
         loop {
             // Before each delivery, for a message with a short TTL may stand behind one with a long TTL.
             self.expire(now, records);
@@ -82,7 +85,7 @@ impl Queue {
 
 /// How many of the first `wanted` messages to send into a room of so many bytes: at least one, so that a message larger
 /// than any room still moves.
-fn fitting(run: &Run, wanted: usize, room_bytes: usize) -> usize {
+pub(super) fn fitting(run: &Run, wanted: usize, room_bytes: usize) -> usize {
     if wanted == run.len() && run.held_bytes() <= room_bytes {
         return wanted;
     }

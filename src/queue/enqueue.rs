@@ -39,7 +39,9 @@ impl Queue {
         if self.options.durable {
             self.put_records(first, &run, now, records);
         }
-        if self.ends_as_each_comes(&run) {
+        if self.stream.is_some() {
+            self.append(first, run, now, records);
+        } else if self.ends_as_each_comes(&run) {
             for index in 0..run.len() {
                 let message = run.slice(index..index + 1);
                 self.take_in(first + index as u64, message, now, records);
@@ -137,13 +139,13 @@ impl Queue {
 }
 
 impl Queue {
-    /// Where the messages of a run are that a durable queue stores: mostly everywhere or nowhere. A quorum queue stores
-    /// all, and so does a delayed exchange.
+    /// Where the messages of a run are that a durable queue stores: mostly everywhere or nowhere. A quorum queue or a
+    /// stream stores all, and so does a delayed exchange.
     pub(super) fn stored_stretches<'r>(
         &self,
         run: &'r Run,
     ) -> impl Iterator<Item = Range<usize>> + use<'r> {
-        let all = self.options.is_quorum() || self.delayed.is_some();
+        let all = self.options.is_quorum() || self.options.is_stream() || self.delayed.is_some();
         let stored = move |index: usize| all || run.message(index).traits().persistent();
         let mut at = 0;
         std::iter::from_fn(move || {

@@ -23,6 +23,7 @@ mod paged;
 mod paging;
 mod ready;
 mod settle;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,7 @@ use ready::Order;
 use ready::Ready;
 use std::ops::Range;
 use std::sync::Arc;
+use stream::Stream;
 
 /// What a queue does with messages. All but the arguments, which policies change, is fixed at its declaration.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +84,10 @@ pub struct QueueOptions {
 }
 
 impl QueueOptions {
+    fn is_stream(&self) -> bool {
+        self.arguments.queue_type == QueueType::Stream
+    }
+
     fn is_quorum(&self) -> bool {
         self.arguments.queue_type == QueueType::Quorum
     }
@@ -146,6 +152,8 @@ pub struct Queue {
     delayed: Option<Box<Delayed>>,
     /// What its messages may not repeat, if it takes none twice.
     seen: Option<Box<Seen>>,
+    /// Of a stream: its messages are there, and none is ready or dead.
+    stream: Option<Box<Stream>>,
     paging: Paging,
     /// The last time that expiry was judged at.
     looked_at: u64,
@@ -181,13 +189,18 @@ pub struct Counts {
 impl Queue {
     /// An empty queue whose first message gets `next_position`.
     pub fn new(id: QueueId, options: QueueOptions, next_position: Position, now: u64) -> Self {
+        let next_position = next_position.0.max(1);
+        let stream = options
+            .is_stream()
+            .then(|| Box::new(Stream::new(next_position, &options.arguments.retention)));
         Self {
             id,
-            next_position: next_position.0.max(1),
+            next_position,
             ready: Ready::new(options.order()),
             expirations: true,
             consumers: Consumers::new(options.succession()),
             seen: options.arguments.deduplicate.then(Box::default),
+            stream,
             options,
             unacked: 0,
             dead: Vec::new(),
@@ -240,6 +253,10 @@ impl Queue {
         returns: Option<u32>,
         enqueued_at: u64,
     ) {
+        if self.stream.is_some() {
+            let positions = first.0..first.0 + run.len() as u64;
+            return self.restore_stream(positions, run.body_bytes());
+        }
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
         if let Some(delayed) = &mut self.delayed {
             delayed.insert(first.0, &run, enqueued_at);
@@ -257,6 +274,7 @@ impl Queue {
     /// Everything that the store kept is back: what expired meanwhile, or is more than the limits allow, dies now.
     pub fn restored(&mut self, now: u64, records: &mut Vec<Record>) {
         self.begin_paging();
+        self.retain(now, records);
         if self.may_have_expired_away(now) {
             // When, only the message itself tells.
             self.page_in_now();
@@ -272,6 +290,14 @@ impl Queue {
 
     /// Current counts.
     pub fn counts(&self) -> Counts {
+        if let Some(stream) = &self.stream {
+            return Counts {
+                ready: self.next_position - stream.first(),
+                unacked: 0,
+                consumers: self.consumers.len() as u64,
+                ready_bytes: stream.body_bytes(),
+            };
+        }
         Counts {
             ready: self.ready.len(),
             unacked: self.unacked,
@@ -300,6 +326,7 @@ impl Queue {
         }
         self.options.arguments = arguments;
         self.used_at = now;
+        self.retain(now, records);
         self.expire(now, records);
         self.drop_excess(now, records);
     }
@@ -387,6 +414,7 @@ impl Queue {
         if !self.consumers.remove(consumer) {
             return None;
         }
+        self.detach(consumer);
         self.touch(now);
         (self.options.auto_delete && self.consumers.len() == 0).then_some(Ended::Unused)
     }
@@ -449,6 +477,9 @@ impl Queue {
         }
         let count = self.ready.len();
         drop(self.ready.drain());
+        if let Some(stream) = &mut self.stream {
+            stream.clear();
+        }
         self.kept = Kept::default();
         if let Some(delayed) = &mut self.delayed {
             delayed.clear();

@@ -20,6 +20,8 @@ use crate::queue::Queue;
 use crate::queue::paged::Away;
 use crate::queue::ready::Segment;
 use crate::queue::ready::held_bytes;
+use crate::queue::stream::Found;
+use crate::queue::stream::Search;
 use crate::store::Record;
 
 /// A queue may always hold so much.
@@ -113,7 +115,14 @@ pub trait Pager: Send + Sync {
 }
 
 /// What is to be read next.
-pub struct Wanted {
+pub struct Wanted(Reading);
+
+enum Reading {
+    Away(AwayRange),
+    Stream(Search),
+}
+
+struct AwayRange {
     queue: QueueId,
     positions: Range<u64>,
     bytes_max: u64,
@@ -121,7 +130,14 @@ pub struct Wanted {
 }
 
 /// What was read.
-pub struct Fetched {
+pub struct Fetched(Done);
+
+enum Done {
+    Away(AwayPage),
+    Stream(Found),
+}
+
+struct AwayPage {
     first: u64,
     /// `None` when it could not be read.
     page: Option<Page>,
@@ -132,6 +148,15 @@ pub struct Fetched {
 impl Wanted {
     /// Reads it; blocks on the disk.
     pub fn fetch(self, pager: &dyn Pager) -> Fetched {
+        Fetched(match self.0 {
+            Reading::Away(range) => Done::Away(range.fetch(pager)),
+            Reading::Stream(search) => Done::Stream(search.fetch(pager)),
+        })
+    }
+}
+
+impl AwayRange {
+    fn fetch(self, pager: &dyn Pager) -> AwayPage {
         let first = self.positions.start;
         let expiries = self.spilled.is_some();
         let page = match self.spilled {
@@ -147,7 +172,7 @@ impl Wanted {
             }),
             None => pager.read(self.queue, self.positions, self.bytes_max),
         };
-        Fetched {
+        AwayPage {
             first,
             page,
             expiries,
@@ -160,6 +185,17 @@ fn after(first: u64, at: u64, mut run: Run) -> Option<(u64, Run)> {
     let skipped = first.saturating_sub(at).min(run.len() as u64);
     run.take_front(skipped as usize);
     (!run.is_empty()).then_some((at + skipped, run))
+}
+
+impl Paging {
+    /// See [`Memory::share`].
+    pub(super) fn share(&self) -> u64 {
+        self.memory.share()
+    }
+
+    pub(super) fn pager(&self) -> Option<Arc<dyn Pager>> {
+        self.pager.clone()
+    }
 }
 
 /// How a queue pages.
@@ -206,6 +242,9 @@ impl Queue {
 
     /// Whether messages of it can be put away at all.
     pub fn can_page(&self) -> bool {
+        if self.stream.is_some() {
+            return true;
+        }
         self.paging.pager.is_some()
             && self.seen.is_none()
             && self.delayed.is_none()
@@ -215,6 +254,9 @@ impl Queue {
     /// Puts away what is more than its share. To be called when messages came, once the store has heard of them; costs little
     /// when there is nothing to do.
     pub fn relieve(&mut self) {
+        if self.stream.is_some() {
+            return self.relieve_stream();
+        }
         self.account();
         let held = self.ready.held_bytes();
         let share = self.paging.memory.share();
@@ -226,12 +268,18 @@ impl Queue {
 
     /// Tells the budget what the queue holds.
     pub fn account(&mut self) {
-        let held = self.ready.held_bytes();
+        let held = self.held_bytes();
         let paging = &mut self.paging;
         if held != paging.accounted_bytes {
             paging.memory.change(paging.accounted_bytes, held);
             paging.accounted_bytes = held;
         }
+    }
+
+    /// What its messages in memory take there.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let stream = self.stream.as_ref();
+        self.ready.held_bytes() + stream.map_or(0, |stream| stream.held_bytes())
     }
 
     fn put_away(&mut self, head_bytes: u64) {
@@ -338,16 +386,23 @@ impl Queue {
         if !self.wants_page() {
             return None;
         }
+        if self.stream.is_some() {
+            let search = self.wanted_stream_page();
+            return search.map(|search| Wanted(Reading::Stream(search)));
+        }
         let share = self.paging.memory.share();
         let wanted = self.first_away(PAGE_IN_BYTES.min(share / 2).max(PAGE_IN_NOW_BYTES))?;
         self.paging.fetching = true;
-        Some(wanted)
+        Some(Wanted(Reading::Away(wanted)))
     }
 
     /// Whether [`Queue::wanted_page`] has something.
     pub fn wants_page(&self) -> bool {
         if self.paging.fetching || self.paging.broken || self.deleted || self.holds > 0 {
             return false;
+        }
+        if self.stream.is_some() {
+            return self.wants_stream_page();
         }
         let Some(line) = self.ready.paged() else {
             return false;
@@ -380,9 +435,9 @@ impl Queue {
         self.ready.front_is_away() && self.away_deadline().is_some_and(|at| at <= now)
     }
 
-    fn first_away(&self, bytes_max: u64) -> Option<Wanted> {
+    fn first_away(&self, bytes_max: u64) -> Option<AwayRange> {
         let away = self.ready.paged()?.first_away()?;
-        Some(Wanted {
+        Some(AwayRange {
             queue: self.id,
             positions: away.positions.clone(),
             bytes_max,
@@ -397,12 +452,15 @@ impl Queue {
         if self.deleted {
             return;
         }
-        self.take_page(fetched);
+        match fetched.0 {
+            Done::Away(page) => self.take_page(page),
+            Done::Stream(found) => self.take_stream_page(found),
+        }
         self.dispatch(now, records);
         self.drop_excess(now, records);
     }
 
-    fn take_page(&mut self, fetched: Fetched) {
+    fn take_page(&mut self, fetched: AwayPage) {
         let Some(page) = fetched.page else {
             self.paging.broken = true;
             return;
@@ -487,6 +545,9 @@ impl Queue {
         redelivered: bool,
         expiring: bool,
     ) {
+        if self.stream.is_some() {
+            return self.restore_stream(positions, body_bytes);
+        }
         self.next_position = self.next_position.max(positions.end);
         // Not before all is restored.
         self.paging.fetching = true;

@@ -35,6 +35,7 @@ impl Segment {
             redelivered: self.redelivered,
             returns: self.returns,
             expires_at: self.expires_at,
+            streamed: false,
         }
     }
 

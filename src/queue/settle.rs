@@ -12,6 +12,9 @@ impl Queue {
         if self.deleted {
             return;
         }
+        if self.stream.is_some() {
+            return self.credit_all(ranges, now, records);
+        }
         for range in ranges {
             self.left(range.first, &range.run);
             self.settle_record(range.first, &range.run, records);
@@ -43,6 +46,9 @@ impl Queue {
         if self.deleted {
             return;
         }
+        if self.stream.is_some() {
+            return self.credit_all(&ranges, now, records);
+        }
         let limit = self.delivery_limit();
         let counts = limit.is_some() || self.options.is_quorum();
         for range in ranges {
@@ -69,6 +75,14 @@ impl Queue {
         }
         self.dispatch(now, records);
         self.drop_excess(now, records);
+    }
+
+    /// A stream's consumer may have more, whatever it says of what it had.
+    fn credit_all(&mut self, ranges: &[Delivered], now: u64, records: &mut Vec<Record>) {
+        for range in ranges {
+            self.credit(range);
+        }
+        self.dispatch(now, records);
     }
 
     /// How often a message may come back.

@@ -1,5 +1,6 @@
 //! Queue declaration, deletion and the end of exclusive queues.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use amq_protocol::types::AMQPValue;
@@ -13,6 +14,7 @@ use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::Release;
 use crate::model::ReplyCode;
+use crate::model::arguments;
 use crate::model::release;
 use crate::queue::Ended;
 use crate::queue::Queue;
@@ -70,6 +72,7 @@ impl Vhost {
             spec.durable,
             &resource,
         )?;
+        check_stream(arguments.queue_type, &spec.arguments)?;
         let id = QueueId(self.shared.next_id());
         let handle = self.make_queue(spec, arguments, id, Position(1), now);
         // Before anyone can find it: on disk no message may come before its queue.
@@ -232,6 +235,9 @@ impl Vhost {
         if queue.queue_type == QueueType::Quorum {
             check_unconditional(if_unused, if_empty, &resource)?;
         }
+        // A stream goes in any case, as in RabbitMQ, and what it had is not told.
+        let is_stream = queue.queue_type == QueueType::Stream;
+        let (if_unused, if_empty) = (if_unused && !is_stream, if_empty && !is_stream);
         let refuse = |why| Err(AmqpError::precondition_failed(format!("{resource} {why}")));
         let (deleted, lsn) = queue.enter(|state, records| {
             let counts = state.counts();
@@ -306,6 +312,30 @@ fn check_unconditional(if_unused: bool, if_empty: bool, resource: &str) -> Resul
     Err(AmqpError::not_implemented(format!(
         "cannot delete {resource}. queue.delete operations with {flag} flag set are not supported by quorum queues"
     )))
+}
+
+/// What RabbitMQ judges of a stream when it makes it, with texts that do not name it.
+fn check_stream(queue_type: QueueType, arguments: &Arguments) -> Result<(), AmqpError> {
+    const SEGMENT_BYTES_MAX: i64 = 3_000_000_000;
+    const FILTER_BYTES: RangeInclusive<i64> = 16..=255;
+    if queue_type != QueueType::Stream {
+        return Ok(());
+    }
+    let number = |key| arguments.value(key).map(arguments::integer);
+    let problem = match (
+        number("x-stream-max-segment-size-bytes"),
+        number("x-stream-filter-size-bytes"),
+    ) {
+        (Some(Some(bytes)), _) if bytes > SEGMENT_BYTES_MAX => {
+            "Exceeded max value for x-stream-max-segment-size-bytes"
+        }
+        (_, Some(None)) => "Invalid type for x-stream-filter-size-bytes",
+        (_, Some(Some(bytes))) if !FILTER_BYTES.contains(&bytes) => {
+            "Invalid value for x-stream-filter-size-bytes"
+        }
+        _ => return Ok(()),
+    };
+    Err(AmqpError::precondition_failed(problem))
 }
 
 fn locked(resource: &str) -> AmqpError {

@@ -224,6 +224,7 @@ impl Toy {
                     redelivered: ready.redelivered,
                     returns: 0,
                     expires_at: None,
+                    streamed: false,
                 },
             }));
             // Round-robin.
@@ -589,6 +590,7 @@ impl Host for Toy {
                 redelivered: ready.redelivered,
                 returns: 0,
                 expires_at: None,
+                streamed: false,
             },
             message_count,
         }))

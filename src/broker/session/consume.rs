@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use amq_protocol::types::AMQPValue;
-
 use crate::auth::Right;
 use crate::broker::Session;
+use crate::broker::session::consumer_arguments;
 use crate::broker::session::settle::Fate;
 use crate::connection::host::Consume;
 use crate::connection::host::Got;
@@ -15,10 +14,10 @@ use crate::model::ConsumerId;
 use crate::model::Delivered;
 use crate::model::QueueName;
 use crate::model::Release;
-use crate::model::arguments;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::queue::Consumer;
 use crate::queue::QueueType;
+use crate::queue::stream::Filter;
 use crate::vhost::QueueHandle;
 
 impl Session {
@@ -34,20 +33,23 @@ impl Session {
         let vhost = self.vhost()?;
         let queue = vhost.queue_for(&consume.queue, self.id)?;
         let resource = vhost.queue_resource(&consume.queue);
-        check_arguments(
+        consumer_arguments::check(
             &consume,
             queue.queue_type,
             self.broker.shared.release,
             &resource,
         )?;
-        let priority = priority(&consume);
+        if queue.queue_type == QueueType::Stream {
+            check_reader(&consume, self.broker.shared.release, &resource)?;
+        }
+        let priority = consumer_arguments::priority(&consume);
         let Some(state) = self.channels.get_mut(&channel) else {
             return Err(AmqpError::new(
                 crate::model::ReplyCode::ChannelError,
                 "expected 'channel.open'",
             ));
         };
-        if queue.queue_type == QueueType::Quorum && state.limit.is_set() {
+        if queue.queue_type != QueueType::Classic && state.limit.is_set() {
             return Err(AmqpError::not_implemented(format!(
                 "{resource} does not support global qos"
             )));
@@ -69,6 +71,12 @@ impl Session {
         let (added, _) = queue.enter(|state, records| {
             if state.is_deleted() {
                 return Err(AmqpError::not_found(format!("no {resource}")));
+            }
+            if queue.queue_type == QueueType::Stream {
+                let start = consumer_arguments::start(&consume, now);
+                let filter = Filter::of(&consume.arguments);
+                state.attach(consumer, start, filter, now, records);
+                return Ok(());
             }
             state
                 .consume(consumer, now, records)
@@ -172,6 +180,12 @@ impl Session {
                 self.vhost()?.queue_resource(name)
             )));
         }
+        if queue.queue_type == QueueType::Stream {
+            return Err(AmqpError::not_implemented(format!(
+                "basic.get not supported by stream queues {}",
+                self.vhost()?.queue_resource(name)
+            )));
+        }
         let (got, _) = queue.enter(|state, records| {
             let range = state.get(no_ack, self.now, records)?;
             Some(Got {
@@ -192,60 +206,21 @@ impl Session {
     }
 }
 
-const FAILOVER: &str = "x-cancel-on-ha-failover";
-
-/// The arguments of consumers, in the order in which RabbitMQ judges them, and whether classic and quorum queues have them.
-const ARGUMENTS: &[(&str, bool, bool)] = &[
-    ("x-priority", true, true),
-    (FAILOVER, true, false),
-    ("x-stream-offset", false, false),
-];
-
-fn check_arguments(
-    consume: &Consume,
-    queue_type: QueueType,
-    release: Release,
-    resource: &str,
-) -> Result<(), AmqpError> {
-    // In 4 it is a key like any other, which nobody looks at.
-    let arguments = ARGUMENTS
-        .iter()
-        .filter(|(key, ..)| release == Release::V3 || *key != FAILOVER);
-    let known = |(_, classic, quorum): &(&str, bool, bool)| match queue_type {
-        QueueType::Classic => *classic,
-        QueueType::Quorum => *quorum,
+/// What a consumer of a stream must do: say how much it takes at once, and acknowledge.
+fn check_reader(consume: &Consume, release: Release, resource: &str) -> Result<(), AmqpError> {
+    let (prefetch, stream) = match release {
+        Release::V3 => (format!("'{resource}'"), format!("queues {resource}")),
+        Release::V4 => (format!("stream {resource}"), resource.to_owned()),
     };
-    for (key, ..) in arguments.clone().filter(|row| known(row)) {
-        let Some(value) = consume.arguments.value(key) else {
-            continue;
-        };
-        let why = match (*key, arguments::integer(value), value) {
-            ("x-priority", None, value) => {
-                format!("\"expected integer, got {}\"", arguments::type_name(value))
-            }
-            ("x-priority", Some(_), _) | (_, _, AMQPValue::Boolean(_)) => continue,
-            (_, _, value) => format!("{{unacceptable_type,{}}}", arguments::type_name(value)),
-        };
+    if consume.prefetch == 0 {
         return Err(AmqpError::precondition_failed(format!(
-            "invalid arg '{key}' for {resource}: {why}"
+            "consumer prefetch count is not set for {prefetch}"
         )));
     }
-    let foreign = |row: &&(&str, bool, bool)| {
-        let (key, ..) = row;
-        !known(row) && consume.arguments.value(key).is_some()
-    };
-    match arguments.clone().find(foreign) {
-        None => Ok(()),
-        Some((key, ..)) => Err(AmqpError::precondition_failed(format!(
-            "invalid arg '{key}' for {resource} of queue type {}",
-            queue_type.module()
-        ))),
+    if consume.no_ack {
+        return Err(AmqpError::not_implemented(format!(
+            "automatic acknowledgement not supported by stream {stream}"
+        )));
     }
-}
-
-/// Read from arguments that were judged.
-fn priority(consume: &Consume) -> i32 {
-    let number = consume.arguments.value("x-priority");
-    let number = number.and_then(arguments::integer).unwrap_or(0);
-    number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    Ok(())
 }

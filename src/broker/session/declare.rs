@@ -69,10 +69,12 @@ fn server_name() -> QueueName {
 fn check_server_named(arguments: &Arguments, resource: &str) -> Result<(), AmqpError> {
     match QueueType::of(arguments, resource)? {
         QueueType::Classic => Ok(()),
-        quorum @ QueueType::Quorum => Err(AmqpError::precondition_failed(format!(
-            "Cannot declare a server-named queue for type {}",
-            quorum.module()
-        ))),
+        named @ (QueueType::Quorum | QueueType::Stream) => {
+            Err(AmqpError::precondition_failed(format!(
+                "Cannot declare a server-named queue for type {}",
+                named.module()
+            )))
+        }
     }
 }
 
@@ -81,7 +83,11 @@ fn declared(queue: &QueueHandle, commit: Lsn) -> QueueDeclared {
     QueueDeclared {
         queue: queue.name.clone(),
         message_count: counts.ready,
-        consumer_count: counts.consumers,
+        // As in RabbitMQ, a stream does not tell.
+        consumer_count: match queue.queue_type {
+            QueueType::Stream => 0,
+            QueueType::Classic | QueueType::Quorum => counts.consumers,
+        },
         commit,
     }
 }
@@ -232,7 +238,14 @@ impl Session {
 
     pub(super) fn queue_purge(&mut self, queue: &QueueName) -> Result<(u64, Lsn), AmqpError> {
         self.check_queue_right(Right::Read, queue)?;
-        let queue = self.vhost()?.queue_for(queue, self.id)?;
+        let vhost = self.vhost()?;
+        let queue = vhost.queue_for(queue, self.id)?;
+        if queue.queue_type == QueueType::Stream {
+            return Err(AmqpError::not_implemented(format!(
+                "queue.purge not supported by stream queues {}",
+                vhost.queue_resource(&queue.name)
+            )));
+        }
         Ok(queue.enter(|state, records| state.purge(self.now, records)))
     }
 

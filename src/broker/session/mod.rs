@@ -4,6 +4,7 @@
 //! know delivery tags, frames or sockets. One connection's task owns it.
 
 mod consume;
+mod consumer_arguments;
 mod declare;
 mod events;
 mod exclusive;

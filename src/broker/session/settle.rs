@@ -56,7 +56,7 @@ impl Session {
         let defaults = &self.broker.shared.queue_defaults;
         let timeout = own.or(match queue.queue_type {
             QueueType::Classic => defaults.classic_consumer_timeout,
-            QueueType::Quorum => defaults.quorum_consumer_timeout,
+            QueueType::Quorum | QueueType::Stream => defaults.quorum_consumer_timeout,
         });
         timeout.map(Duration::from_millis)
     }

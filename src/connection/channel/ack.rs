@@ -162,7 +162,8 @@ pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Deliver
         && range.first.0 + range.run.len() as u64 == next.first.0
         && range.redelivered == next.redelivered
         && range.returns == next.returns
-        && range.expires_at == next.expires_at;
+        && range.expires_at == next.expires_at
+        && range.streamed == next.streamed;
     if !continues {
         return Err(next);
     }
@@ -174,6 +175,7 @@ pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Deliver
         redelivered,
         returns,
         expires_at,
+        streamed,
     } = next;
     range.run.try_join(run).map_err(|run| Delivered {
         queue,
@@ -183,6 +185,7 @@ pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Deliver
         redelivered,
         returns,
         expires_at,
+        streamed,
     })
 }
 
@@ -233,6 +236,7 @@ mod tests {
             redelivered: false,
             returns: 0,
             expires_at: None,
+            streamed: false,
         }
     }
 

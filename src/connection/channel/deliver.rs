@@ -40,17 +40,35 @@ impl Channel {
         // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
         let step = u64::from(self.reply_consumer != Some(consumer));
         let (id, redelivered) = (self.id, range.redelivered);
-        let mut write = |message: MessageRef<'_>| {
+        let mut write = |message: MessageRef<'_>, header: &[u8]| {
             let delivery_tag = DeliveryTag(self.next_tag);
             let frame_max = shared.frame_max;
-            encode::deliver(out, id, tag, delivery_tag, redelivered, message, frame_max);
+            encode::deliver_as(
+                out,
+                id,
+                tag,
+                delivery_tag,
+                redelivered,
+                message,
+                header,
+                frame_max,
+            );
             self.next_tag += step;
         };
-        if range.returns == 0 {
-            range.run.iter().for_each(write);
+        if range.streamed {
+            let offsets = range.first.0.saturating_sub(1)..;
+            for (message, offset) in range.run.iter().zip(offsets) {
+                let header = properties::with_stream_offset(message.header(), offset);
+                write(message, &header);
+            }
+        } else if range.returns == 0 {
+            for message in range.run.iter() {
+                write(message, message.header());
+            }
         } else {
             for message in range.run.iter() {
-                write(counted(message, range.returns).first());
+                let header = properties::with_delivery_count(message.header(), range.returns);
+                write(message, &header);
             }
         }
         if !no_ack {

@@ -20,6 +20,7 @@ use crate::model::arguments;
 use crate::queue::DeadLetter;
 use crate::queue::Limits;
 use crate::queue::Overflow;
+use crate::queue::stream::Retention;
 pub use equivalence::check_equivalent;
 pub use equivalence::inequivalent;
 pub use policy::with_policy;
@@ -38,6 +39,8 @@ pub enum QueueType {
     Classic,
     /// Quorum: a durable queue that stores everything.
     Quorum,
+    /// Stream: messages stay when they were read.
+    Stream,
 }
 
 impl QueueType {
@@ -52,11 +55,7 @@ impl QueueType {
             // The names of RabbitMQ's modules are those that listings and 3.13's own defaults use.
             Some("classic" | "rabbit_classic_queue" | "undefined") => Ok(Self::Classic),
             Some("quorum" | "rabbit_quorum_queue") => Ok(Self::Quorum),
-            Some("stream" | "rabbit_stream_queue") => Err(table::invalid(
-                key,
-                resource,
-                "\"not supported by this version of Leveret\"",
-            )),
+            Some("stream" | "rabbit_stream_queue") => Ok(Self::Stream),
             other => Err(table::invalid(
                 key,
                 resource,
@@ -67,7 +66,7 @@ impl QueueType {
 
     /// The type of that name, as operators write it.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Classic, Self::Quorum]
+        [Self::Classic, Self::Quorum, Self::Stream]
             .into_iter()
             .find(|queue_type| queue_type.name() == name)
     }
@@ -77,6 +76,7 @@ impl QueueType {
         match self {
             Self::Classic => "classic",
             Self::Quorum => "quorum",
+            Self::Stream => "stream",
         }
     }
 
@@ -85,6 +85,7 @@ impl QueueType {
         match self {
             Self::Classic => "rabbit_classic_queue",
             Self::Quorum => "rabbit_quorum_queue",
+            Self::Stream => "rabbit_stream_queue",
         }
     }
 
@@ -98,10 +99,10 @@ impl QueueType {
     ) -> Result<(), AmqpError> {
         let wrong = match self {
             Self::Classic => None,
-            Self::Quorum if auto_delete => Some("auto-delete"),
-            Self::Quorum if exclusive => Some("exclusive-owner"),
-            Self::Quorum if !durable => Some("non-durable"),
-            Self::Quorum => None,
+            Self::Quorum | Self::Stream if auto_delete => Some("auto-delete"),
+            Self::Quorum | Self::Stream if exclusive => Some("exclusive-owner"),
+            Self::Quorum | Self::Stream if !durable => Some("non-durable"),
+            Self::Quorum | Self::Stream => None,
         };
         match wrong {
             None => Ok(()),
@@ -138,6 +139,8 @@ pub struct QueueArguments {
     pub consumer_timeout: Option<u64>,
     /// `x-message-deduplication`, of the community's plugin.
     pub deduplicate: bool,
+    /// What a stream keeps.
+    pub retention: Retention,
 }
 
 impl QueueArguments {
@@ -150,6 +153,9 @@ impl QueueArguments {
 
     /// Reads arguments that were judged before.
     pub fn read(queue_type: QueueType, arguments: &Arguments) -> Self {
+        if queue_type == QueueType::Stream {
+            return Self::of_stream(arguments);
+        }
         let number = |key| {
             arguments
                 .value(key)
@@ -184,8 +190,47 @@ impl QueueArguments {
             deduplicate: arguments
                 .value("x-message-deduplication")
                 .is_some_and(|value| *value != AMQPValue::Boolean(false)),
+            retention: Retention::default(),
         }
     }
+
+    /// A stream has nothing else.
+    fn of_stream(arguments: &Arguments) -> Self {
+        let number = |key| {
+            let number = arguments.value(key).and_then(arguments::integer);
+            number.and_then(|number| u64::try_from(number).ok())
+        };
+        let age = arguments.value("x-max-age").and_then(arguments::text);
+        Self {
+            queue_type: QueueType::Stream,
+            consumer_timeout: arguments.value("x-consumer-timeout").map(timeout),
+            retention: Retention {
+                bytes_max: number("x-max-length-bytes"),
+                age_ms_max: age.and_then(age_ms),
+                segment_bytes: number("x-stream-max-segment-size-bytes"),
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// Milliseconds of an age such as `7D`: a number above 0 and one of `Y`, `M`, `D`, `h`, `m`, `s`.
+pub fn age_ms(age: &str) -> Option<u64> {
+    let unit_at = age.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = age.split_at(unit_at);
+    const SECOND: u64 = 1000;
+    const DAY: u64 = 24 * 3600 * SECOND;
+    let unit = match unit {
+        "Y" => 365 * DAY,
+        "M" => 30 * DAY,
+        "D" => DAY,
+        "h" => 3600 * SECOND,
+        "m" => 60 * SECOND,
+        "s" => SECOND,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    (number > 0).then(|| number.saturating_mul(unit))
 }
 
 /// What is no number is above every count to Erlang, and so no limit.

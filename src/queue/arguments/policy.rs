@@ -19,6 +19,7 @@ fn winner(queue_type: QueueType, key: &str) -> Winner {
         ("x-expires" | "x-overflow", QueueType::Quorum) | ("x-queue-leader-locator", _) => {
             Winner::Policy
         }
+        (_, QueueType::Stream) => Winner::Policy,
         // As the plugin has it that knows this argument.
         ("x-message-deduplication", _) => Winner::Policy,
         (

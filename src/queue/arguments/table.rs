@@ -24,11 +24,11 @@ const fn row(key: &'static str, check: Check, of: &'static [QueueType]) -> Row {
     Row { key, check, of }
 }
 
+const ALL: &[QueueType] = &[QueueType::Classic, QueueType::Quorum, QueueType::Stream];
 const BOTH: &[QueueType] = &[QueueType::Classic, QueueType::Quorum];
 const CLASSIC: &[QueueType] = &[QueueType::Classic];
 const QUORUM: &[QueueType] = &[QueueType::Quorum];
-/// Streams alone have it.
-const STREAM: &[QueueType] = &[];
+const STREAM: &[QueueType] = &[QueueType::Stream];
 
 /// In the order in which RabbitMQ judges values. `x-queue-type`, which it judges before all others, is not here.
 ///
@@ -40,7 +40,7 @@ const ROWS: &[Row] = &[
     row("x-dead-letter-routing-key", values::name, BOTH),
     row("x-dead-letter-strategy", values::strategy, QUORUM),
     row("x-max-length", values::not_negative, BOTH),
-    row("x-max-length-bytes", values::not_negative, BOTH),
+    row("x-max-length-bytes", values::not_negative, ALL),
     row("x-max-in-memory-length", values::not_negative, QUORUM),
     row("x-max-in-memory-bytes", values::not_negative, QUORUM),
     row("x-max-priority", values::max_priority, CLASSIC),
@@ -49,11 +49,15 @@ const ROWS: &[Row] = &[
     row("x-queue-version", values::queue_version, CLASSIC),
     row("x-single-active-consumer", values::boolean, BOTH),
     row("x-quorum-initial-group-size", values::group_size, QUORUM),
-    row("x-max-age", values::any, STREAM),
-    row("x-stream-max-segment-size-bytes", values::any, STREAM),
-    row("x-initial-cluster-size", values::any, STREAM),
+    row("x-max-age", values::max_age, STREAM),
+    row(
+        "x-stream-max-segment-size-bytes",
+        values::not_negative,
+        STREAM,
+    ),
+    row("x-initial-cluster-size", values::group_size, STREAM),
     row("x-delivery-limit", values::any, BOTH),
-    row("x-queue-leader-locator", values::leader_locator, BOTH),
+    row("x-queue-leader-locator", values::leader_locator, ALL),
     row("x-queue-master-locator", values::any, CLASSIC),
 ];
 
@@ -92,6 +96,14 @@ pub(super) fn compared(queue_type: QueueType) -> &'static [&'static str] {
             "x-quorum-initial-group-size",
             "x-delivery-limit",
             "x-message-ttl",
+            "x-queue-leader-locator",
+        ],
+        QueueType::Stream => &[
+            "x-max-length-bytes",
+            "x-queue-type",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-initial-cluster-size",
             "x-queue-leader-locator",
         ],
     }

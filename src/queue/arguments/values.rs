@@ -6,6 +6,7 @@ use crate::model::arguments;
 use crate::model::names::NAME_BYTES_MAX;
 use crate::queue::arguments::EXPIRY_MS_MAX;
 use crate::queue::arguments::PRIORITY_MAX;
+use crate::queue::arguments::age_ms;
 
 /// RabbitMQ does not look at it either.
 pub(super) fn any(_: &AMQPValue) -> Result<(), String> {
@@ -121,6 +122,14 @@ pub(super) fn leader_locator(value: &AMQPValue) -> Result<(), String> {
         "min-masters",
     ];
     one_of(value, &known, |_| "invalid_queue_locator_arg".to_owned())
+}
+
+pub(super) fn max_age(value: &AMQPValue) -> Result<(), String> {
+    text(value)?;
+    match arguments::text(value).and_then(age_ms) {
+        Some(_) => Ok(()),
+        None => Err("invalid_max_age".to_owned()),
+    }
 }
 
 pub(super) fn queue_mode(value: &AMQPValue) -> Result<(), String> {

@@ -15,6 +15,7 @@ use crate::queue::Overflow;
 use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
 use crate::queue::QueueType;
+use crate::queue::stream::Retention;
 
 /// What becomes of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +176,7 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
                 delivery_limit,
                 consumer_timeout: None,
                 deduplicate: false,
+                retention: Retention::default(),
             }
         },
     )

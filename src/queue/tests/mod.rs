@@ -12,6 +12,7 @@ mod quorum;
 mod room;
 mod single_active;
 mod stored;
+mod stream;
 mod turns;
 
 use std::sync::Arc;

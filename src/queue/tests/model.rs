@@ -305,7 +305,7 @@ impl Model {
         let single = self.options.arguments.single_active_consumer;
         let in_use = self.consumers.iter().any(|other| other.exclusive);
         let refused = match self.options.arguments.queue_type {
-            QueueType::Quorum => false,
+            QueueType::Quorum | QueueType::Stream => false,
             QueueType::Classic if single => consumer.exclusive,
             QueueType::Classic => in_use || (consumer.exclusive && !alone),
         };

@@ -52,7 +52,7 @@ impl FakePager {
     }
 
     /// The messages at these positions cannot be read.
-    fn lose(&self, positions: Range<u64>) {
+    pub(super) fn lose(&self, positions: Range<u64>) {
         let mut stored = self.stored.lock();
         positions.for_each(|position| drop(stored.remove(&position)));
     }

@@ -101,6 +101,30 @@ const NOT_QUORUM: &[&str] = &[
     "initial-cluster-size",
 ];
 
+/// Keys that streams do not know.
+const NOT_STREAM: &[&str] = &[
+    "expires",
+    "message-ttl",
+    "dead-letter-exchange",
+    "dead-letter-routing-key",
+    "max-length",
+    "max-in-memory-length",
+    "max-in-memory-bytes",
+    "max-priority",
+    "overflow",
+    "queue-mode",
+    "single-active-consumer",
+    "delivery-limit",
+    "ha-mode",
+    "ha-params",
+    "ha-sync-mode",
+    "ha-promote-on-shutdown",
+    "ha-promote-on-failure",
+    "queue-master-locator",
+    "dead-letter-strategy",
+    "target-group-size",
+];
+
 impl Subject {
     fn is_meant_by(self, apply_to: ApplyTo) -> bool {
         match apply_to {
@@ -109,8 +133,7 @@ impl Subject {
             ApplyTo::Queues => self != Self::Exchange,
             ApplyTo::ClassicQueues => self == Self::Queue(QueueType::Classic),
             ApplyTo::QuorumQueues => self == Self::Queue(QueueType::Quorum),
-            // There are none.
-            ApplyTo::Streams => false,
+            ApplyTo::Streams => self == Self::Queue(QueueType::Stream),
         }
     }
 
@@ -119,6 +142,7 @@ impl Subject {
             Self::Exchange => &[],
             Self::Queue(QueueType::Classic) => NOT_CLASSIC,
             Self::Queue(QueueType::Quorum) => NOT_QUORUM,
+            Self::Queue(QueueType::Stream) => NOT_STREAM,
         }
     }
 }

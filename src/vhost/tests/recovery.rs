@@ -1,6 +1,10 @@
 //! What is there after a restart, and what is not.
 
+use std::time::Duration;
+
 use super::*;
+use crate::model::Position;
+use crate::queue::stream::Start;
 
 #[test]
 fn everything_durable_comes_back() {
@@ -296,4 +300,55 @@ fn what_came_back_to_a_quorum_queue_stays_counted_over_a_clean_stop() {
         .map(|range| (range.redelivered, range.returns))
         .collect();
     assert_eq!(got, [(true, 2), (true, 1), (false, 0)]);
+}
+
+#[test]
+fn a_stream_comes_back_with_all_that_was_read() {
+    let node = Node::new();
+    let stream = node.declare_queue(QueueSpec {
+        arguments: arguments(&[("x-queue-type", AMQPValue::LongString("stream".into()))]),
+        ..durable("s")
+    });
+    let read = |stream: &QueueHandle, start, count: usize| {
+        let outbox = Arc::new(Outbox::new(1 << 20));
+        stream.enter(|state, records| {
+            let reader = Consumer {
+                prefetch: 10,
+                ..consumer(1, &outbox)
+            };
+            state.attach(reader, start, None, 0, records);
+        });
+        let mut ranges: Vec<Delivered> = Vec::new();
+        // What is not in memory comes when the thread has read it.
+        for _ in 0..10_000 {
+            ranges.extend(deliveries(&outbox));
+            if ranges.iter().map(|range| range.run.len()).sum::<usize>() >= count {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!ranges.is_empty(), "nothing came");
+        stream.enter(|state, records| {
+            state.settle(&ranges, 0, records);
+            state.cancel(ConsumerId(1), 0, records);
+        });
+        let bodies: Vec<_> = ranges.iter().flat_map(|range| bodies(&range.run)).collect();
+        (ranges[0].first, bodies)
+    };
+    // A stream stores what is not persistent too.
+    let run = transient("", "s", &["zero", "one"]);
+    stream.enter(|state, records| drop(state.enqueue(run, 0, records)));
+    node.publish("", "s", &["two"]);
+    let all = (
+        Position(1),
+        vec!["zero".to_owned(), "one".to_owned(), "two".to_owned()],
+    );
+    assert_eq!(read(&stream, Start::First, 3), all);
+    drop(stream);
+    let node = node.restarted();
+    let stream = node.queue("s");
+    assert_eq!(stream.enter(|state, _| state.counts().ready).0, 3);
+    assert_eq!(read(&stream, Start::First, 3), all);
+    let last = (Position(3), vec!["two".to_owned()]);
+    assert_eq!(read(&stream, Start::Offset(2), 1), last);
 }
