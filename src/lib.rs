@@ -7,6 +7,7 @@ pub mod cli;
 pub mod connection;
 pub mod management;
 pub mod model;
+pub mod perf;
 pub mod protocol;
 pub mod queue;
 pub mod routing;

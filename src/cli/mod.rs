@@ -5,6 +5,7 @@
 mod backup;
 mod log_exchange;
 mod logs;
+mod perf;
 mod serve;
 mod store;
 
@@ -51,6 +52,8 @@ enum Command {
     },
     /// Look at the data directory of a broker that does not run.
     Store(store::StoreArgs),
+    /// Put load on a broker and tell how fast it is (options as in RabbitMQ's PerfTest).
+    Perf(Box<perf::PerfArgs>),
 }
 
 /// Options of `serve`; each wins over the environment and the settings file.
@@ -100,9 +103,10 @@ impl ServeArgs {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(perf::with_long_options(std::env::args_os()));
     let done = match cli.command {
         Some(Command::Store(args)) => return store::run(&args),
+        Some(Command::Perf(args)) => perf::perf(*args),
         Some(Command::Backup {
             config,
             data_dir,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 const FLOORS: &[&[&str]] = &[
     &["model"],
     &["protocol", "routing", "store", "metrics"],
-    &["connection", "queue", "auth"],
+    &["connection", "queue", "auth", "perf"],
     &["vhost"],
     &["cluster"],
     &["broker"],
