@@ -49,6 +49,7 @@ impl CommitWaiter for FailureNotice {
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(&Sources::of_process(file, overrides))?;
     let log_lines = super::logs::start(&settings.log)?;
+    raise_file_limit();
     // Ports first: a second start must not touch the data directory of the first, nor find out late.
     let http_listeners = open_all(&settings.http_listen)?;
     std::fs::create_dir_all(&settings.data_dir)
@@ -72,6 +73,14 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     Ok(())
 }
 
+/// Each connection is an open file, and shells allow few of them without being asked.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it was"),
+    }
+}
+
 /// Opens the front doors and waits for the end.
 fn run(
     settings: &Settings,
@@ -90,6 +99,7 @@ fn run(
         ServerOptions {
             listen: settings.listen.clone(),
             loops: settings.loop_count(cores),
+            moderate_reads: settings.moderate_reads,
             connection: connection_options(settings),
             shutdown_timeout: settings.shutdown_timeout,
         },

@@ -36,6 +36,8 @@ pub(super) const PUBLISH: MethodId = MethodId {
 #[derive(Default)]
 pub(super) struct Batch {
     builder: RunBuilder,
+    /// Room was made in the builder for what this read may hold.
+    reserved: bool,
     publishes: Vec<Pending>,
     /// Channels with settles to hand over.
     settling: Vec<ChannelId>,
@@ -86,6 +88,7 @@ impl Batch {
         method_octets: usize,
         rest_octets: usize,
     ) {
+        self.reserved = true;
         let bytes = route.len() + content.header.len() + content.body.len();
         let octets = method_octets + content.consumed;
         let messages = (rest_octets + method_octets) / octets;
@@ -151,7 +154,8 @@ impl Connection {
         };
         let (route, mandatory) = (publish.route, publish.mandatory);
         let mut taken = content.consumed;
-        if self.batch.builder.is_empty() {
+        // A message that came in pieces may be in the builder already.
+        if !self.batch.reserved {
             self.batch.reserve(route, &content, frame.len(), rest.len());
         }
         self.batch.add(
@@ -245,6 +249,7 @@ impl Connection {
             return;
         }
         let mut publishes = std::mem::take(&mut self.batch.publishes);
+        self.batch.reserved = false;
         let gathered = (!self.batch.builder.is_empty()).then(|| self.batch.builder.finish());
         for pending in publishes.drain(..) {
             let run = match (pending.messages, &gathered) {

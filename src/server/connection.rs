@@ -6,12 +6,15 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tracing::Instrument;
 
@@ -27,6 +30,7 @@ use crate::server::farewell::DRAIN_TIME_MAX;
 use crate::server::farewell::Farewell;
 use crate::server::loops::Context;
 use crate::server::loops::OpenGuard;
+use crate::server::moderation;
 use crate::server::scratch;
 use crate::store::CommitWaiter;
 
@@ -68,6 +72,33 @@ enum End {
     Finished,
     /// The peer closed the socket, or it broke.
     Gone(Option<io::Error>),
+}
+
+/// Whether a read took all that was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    All,
+    More,
+}
+
+/// Reads once. What comes short has taken all: the socket is not asked again before it tells of more.
+fn try_read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Read)> {
+    let mut count = None;
+    let all = socket.try_io(Interest::READABLE, || {
+        let read = (&*SockRef::from(socket)).read(buffer)?;
+        count = Some(read);
+        if read > 0 && read < buffer.len() {
+            // Only to tell tokio that there is no more.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match (count, all) {
+        (Some(count), Ok(())) => Ok((count, Read::More)),
+        (Some(count), Err(_)) => Ok((count, Read::All)),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => Err(io::ErrorKind::WouldBlock.into()),
+    }
 }
 
 /// The machine and its host. However the task ends, also by a panic, what the machine holds goes back to the queues.
@@ -148,11 +179,12 @@ impl Driver {
                 }
             };
             if read {
-                if let Some(end) = self.read() {
-                    break end;
+                match self.read() {
+                    Ok(Read::All) => {}
+                    // What other tasks have to do meanwhile makes the next batch.
+                    Ok(Read::More) => tokio::task::yield_now().await,
+                    Err(end) => break end,
                 }
-                // What other tasks have to do meanwhile makes the next batch.
-                tokio::task::yield_now().await;
             }
         };
         self.finish(end).await;
@@ -238,7 +270,7 @@ impl Driver {
     }
 
     /// Reads once and lets the machine take it, without a copy where it takes all.
-    fn read(&mut self) -> Option<End> {
+    fn read(&mut self) -> Result<Read, End> {
         let now = self.context.clock.now();
         self.ends.session.set_now(self.context.clock.millis(now));
         let Self {
@@ -249,28 +281,44 @@ impl Driver {
             output,
             ..
         } = self;
+        let mut read = Read::All;
+        let mut take = |buffer: &mut [u8]| {
+            let (count, what) = try_read(socket, buffer)?;
+            read = what;
+            Ok::<usize, io::Error>(count)
+        };
         let result = scratch::with_read_buffer(|buffer| {
-            let count = socket.try_read(buffer)?;
-            let received = &buffer[..count];
-            if input.is_empty() {
+            // The beginning of a frame, to which the rest is read.
+            let left = input.len();
+            let count = if left <= scratch::LEFT_BYTES_MAX {
+                buffer[..left].copy_from_slice(input);
+                let count = take(&mut buffer[left..])?;
+                let received = &buffer[..left + count];
                 let taken = machine.receive(received, now, session, output);
+                input.clear();
                 input.extend_from_slice(&received[taken..]);
+                count
             } else {
-                input.extend_from_slice(received);
+                let count = take(buffer)?;
+                input.extend_from_slice(&buffer[..count]);
                 let taken = machine.receive(input, now, session, output);
                 input.drain(..taken);
-            }
+                count
+            };
             if input.is_empty() {
                 *input = Vec::new();
             }
             *waits = !machine.wants_input();
             Ok::<usize, io::Error>(count)
         });
+        if let Ok(count) = &result {
+            moderation::note_read(*count);
+        }
         match result {
-            Ok(0) => Some(End::Gone(None)),
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) => Some(End::Gone(Some(error))),
+            Ok(0) => Err(End::Gone(None)),
+            Ok(_) => Ok(read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::All),
+            Err(error) => Err(End::Gone(Some(error))),
         }
     }
 

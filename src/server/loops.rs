@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 use crate::broker::Broker;
 use crate::connection::ConnectionOptions;
 use crate::server::Clock;
 use crate::server::connection;
 use crate::server::listen::Listener;
+use crate::server::moderation;
 use crate::server::timers;
 
 /// Connections handed to a loop and not yet taken by it.
@@ -29,6 +29,7 @@ pub(super) struct Setup {
     pub(super) broker: Arc<Broker>,
     pub(super) listeners: Vec<Listener>,
     pub(super) loops: usize,
+    pub(super) moderate_reads: bool,
     pub(super) connection: ConnectionOptions,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) clock: Clock,
@@ -84,28 +85,34 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
         loops.push(sender);
         let (context, stopped) = (context.clone(), setup.stopped.clone());
         let timers = index == 0;
-        threads.push(spawn(format!("loop-{index}"), move || {
+        let moderated = setup.moderate_reads.then_some(setup.clock);
+        threads.push(spawn(format!("loop-{index}"), moderated, move || {
             serve(receiver, context, timers, stopped)
         })?);
     }
     let (listeners, stopped) = (setup.listeners, setup.stopped);
-    threads.push(spawn("acceptor".to_owned(), move || {
+    threads.push(spawn("acceptor".to_owned(), None, move || {
         accept_all(listeners, loops, stopped)
     })?);
     Ok(threads)
 }
 
-/// A thread with a single-threaded runtime that runs one future.
-fn spawn<F>(name: String, make: impl FnOnce() -> F + Send + 'static) -> io::Result<JoinHandle<()>>
+/// A thread with a single-threaded runtime that runs one future; with a clock its reads are moderated.
+fn spawn<F>(
+    name: String,
+    moderated: Option<Clock>,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>>
 where
     F: Future<Output = ()>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    if let Some(clock) = moderated {
+        runtime.on_thread_park(move || moderation::before_park(|| clock.now()));
+    }
+    let runtime = runtime.enable_all().build()?;
     std::thread::Builder::new().name(name).spawn(move || {
-        let local = LocalSet::new();
-        local.block_on(&runtime, make());
+        runtime.block_on(make());
     })
 }
 
@@ -121,14 +128,14 @@ async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     if run_timers {
-        tokio::task::spawn_local(timers::run(Arc::clone(&context.broker), context.clock));
+        tokio::spawn(timers::run(Arc::clone(&context.broker), context.clock));
     }
     let gone = gone(stopped);
     tokio::pin!(gone);
     loop {
         tokio::select! {
             Some(socket) = sockets.recv() => {
-                tokio::task::spawn_local(connection::run(socket, context.clone()));
+                tokio::spawn(connection::run(socket, context.clone()));
             }
             () = &mut gone => return,
         }
@@ -141,7 +148,7 @@ async fn accept_all(
     mut stopped: watch::Receiver<bool>,
 ) {
     for listener in listeners {
-        tokio::task::spawn_local(accept(listener, loops.clone()));
+        tokio::spawn(accept(listener, loops.clone()));
     }
     // The tasks, and with them the listeners, end with the runtime.
     let _ = stopped.changed().await;

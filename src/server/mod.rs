@@ -8,6 +8,7 @@ mod connection;
 mod farewell;
 mod listen;
 mod loops;
+mod moderation;
 mod scratch;
 mod timers;
 
@@ -35,6 +36,8 @@ pub struct ServerOptions {
     pub listen: Vec<SocketAddr>,
     /// Number of loops.
     pub loops: usize,
+    /// Whether loops nap to gather what comes message by message at a high rate.
+    pub moderate_reads: bool,
     /// Limits and timers of each connection.
     pub connection: ConnectionOptions,
     /// How long connections have to close when the node stops.
@@ -64,6 +67,7 @@ impl Server {
             broker: Arc::clone(&broker),
             listeners,
             loops: options.loops.max(1),
+            moderate_reads: options.moderate_reads,
             connection: options.connection,
             stopped,
             clock,

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 
 /// Bytes taken from a socket at once.
 pub(super) const READ_BYTES: usize = 256 * 1024;
+/// So many bytes that a machine left behind may stand before those that are read next.
+pub(super) const LEFT_BYTES_MAX: usize = READ_BYTES / 4 * 3;
 /// Output buffers that grew beyond this are given back to the allocator.
-const KEEP_BYTES: usize = 1024 * 1024;
+const KEEP_BYTES: usize = 2 * 1024 * 1024;
 /// Spare output buffers kept by a loop.
-const KEEP_COUNT: usize = 8;
+const KEEP_COUNT: usize = 4;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);

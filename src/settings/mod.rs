@@ -94,6 +94,8 @@ pub struct Settings {
     pub anonymous_login_pass: Secret,
     /// Threads that drive connections; 0: see [`Settings::loop_count`].
     pub loops: usize,
+    /// Whether a loop naps for a fraction of a millisecond when clients write very many messages one by one.
+    pub moderate_reads: bool,
     /// How long a shutdown waits for connections to end in order.
     #[serde(with = "millis")]
     pub shutdown_timeout: Duration,
@@ -179,6 +181,7 @@ impl Default for Settings {
             anonymous_login_user: "guest".to_owned(),
             anonymous_login_pass: Secret::new("guest"),
             loops: 0,
+            moderate_reads: true,
             shutdown_timeout: Duration::from_secs(10),
             outbox_bytes_max: 1024 * 1024,
             queue_memory_bytes: 64 * 1024 * 1024,

@@ -122,6 +122,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("anonymous_login_user", NAME),
     ("anonymous_login_pass", Rule::Secret),
     ("loops", count(0, 1024)),
+    ("moderate_reads", Rule::Flag),
     ("shutdown_timeout", milliseconds(0, 3_600_000)),
     ("outbox_bytes_max", bytes(65_536, 1024 * MIB)),
     ("compatibility.profile", Rule::Word(Profile::NAMES)),

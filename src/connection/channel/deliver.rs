@@ -36,6 +36,9 @@ impl Channel {
         let Some(tag) = self.consumers.tag(consumer) else {
             return Some(range);
         };
+        const FRAMES_BYTES: usize = 64;
+        // Once for all, for growing by doubling would copy what is there over and over.
+        out.reserve(range.run.held_bytes() + range.run.len() * FRAMES_BYTES);
         let first = self.next_tag;
         // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
         let step = u64::from(self.reply_consumer != Some(consumer));
