@@ -59,6 +59,7 @@ impl Queue {
             };
             self.paging.head_is_full = false;
             let range = segment.into_delivered(self.id, Some(consumer.id));
+            self.flow.delivered_bytes += range.run.held_bytes() as u64;
             let no_ack = consumer.no_ack;
             if !no_ack {
                 consumer.unacked += taken;

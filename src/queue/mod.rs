@@ -18,6 +18,7 @@ pub mod delay;
 mod dispatch;
 mod enqueue;
 mod expiry;
+pub mod flow;
 mod limits;
 mod paged;
 mod paging;
@@ -52,6 +53,7 @@ pub use dead_letter::RETRY_MS;
 pub use dead_letter::Reason;
 use deduplication::Seen;
 use delay::Delayed;
+use flow::Flow;
 pub use limits::Limits;
 pub use limits::Overflow;
 pub use paging::Fetched;
@@ -155,6 +157,7 @@ pub struct Queue {
     /// Of a stream: its messages are there, and none is ready or dead.
     stream: Option<Box<Stream>>,
     paging: Paging,
+    flow: Flow,
     /// The last time that expiry was judged at.
     looked_at: u64,
     /// When it was last used, for `x-expires`.
@@ -207,6 +210,7 @@ impl Queue {
             kept: Kept::default(),
             delayed: None,
             paging: Paging::default(),
+            flow: Flow::default(),
             looked_at: now,
             used_at: now,
             holds: 0,

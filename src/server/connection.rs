@@ -123,6 +123,8 @@ struct Driver {
     waits: bool,
     /// The socket is read.
     reads: bool,
+    /// It is not, for queues are about to be emptied.
+    paused_until: Option<u64>,
     output: Vec<u8>,
     /// How much of `output` was written.
     written: usize,
@@ -150,6 +152,7 @@ impl Driver {
             input: Vec::new(),
             waits: false,
             reads: false,
+            paused_until: None,
             output: Vec::new(),
             written: 0,
             delivering: 0,
@@ -166,8 +169,8 @@ impl Driver {
             if let Some(end) = self.turn() {
                 break end;
             }
-            self.arm(&mut timer);
             self.reads = self.wants_input();
+            self.arm(&mut timer);
             let outbox = Arc::clone(self.ends.session.outbox());
             let read = tokio::select! {
                 ready = self.socket.readable(), if self.reads => ready.is_ok(),
@@ -369,6 +372,10 @@ impl Driver {
         if frames_wait || !self.ends.machine.wants_input() {
             return false;
         }
+        self.paused_until = self.ends.session.paused();
+        if self.paused_until.is_some() {
+            return false;
+        }
         let store = self.context.broker.store();
         if self.ends.session.publishes() && store.congested() {
             store.notify_uncongested(Arc::clone(self.ends.session.outbox()) as _);
@@ -391,7 +398,11 @@ impl Driver {
 
     /// The timer may fire early, never late: deadlines mostly move away, and moving it costs.
     fn arm(&self, timer: &mut std::pin::Pin<Box<tokio::time::Sleep>>) {
-        let Some(deadline) = self.ends.machine.next_deadline() else {
+        let paused_until = self
+            .paused_until
+            .map(|until| self.context.clock.instant(until));
+        let deadline = self.ends.machine.next_deadline();
+        let Some(deadline) = deadline.into_iter().chain(paused_until).min() else {
             if timer.is_elapsed() {
                 let far = self.context.clock.now() + Duration::from_secs(3600);
                 timer.as_mut().reset(far.into());

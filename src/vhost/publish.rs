@@ -154,6 +154,8 @@ pub struct Enqueued {
     pub refused: Vec<Range<usize>>,
     /// What their confirms wait for.
     pub commit: Lsn,
+    /// A queue has more than it would like, and consumers: its publisher may have to wait.
+    pub brimming: bool,
 }
 
 /// Enqueues into each queue. What dies of it in one is dead-lettered when all have got theirs, as in RabbitMQ: it may
@@ -175,6 +177,7 @@ pub fn enqueue_seen(
         let is_last = index + 1 == queues.len();
         let (refused, lsn, has_dead) = queue.enter_gathering(|state, records| {
             let refused = (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records));
+            enqueued.brimming |= state.is_brimming();
             if is_last {
                 sightings.store(records);
             }

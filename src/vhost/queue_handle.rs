@@ -169,6 +169,7 @@ impl QueueHandle {
     /// Ends an entry once the store has heard of what happened. Answers whether messages have died.
     fn leave(&self, mut state: MutexGuard<'_, Queue>) -> bool {
         state.relieve();
+        state.release_publishers();
         let wants_page = state.wants_page();
         let (deadline, has_dead) = (state.next_deadline(), state.has_dead());
         drop(state);

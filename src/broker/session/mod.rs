@@ -91,6 +91,9 @@ pub struct Session {
     delivering: HashMap<QueueId, Arc<QueueHandle>>,
     routes: RouteCache,
     publishes: bool,
+    /// Queues that have the connection wait, and until when they may.
+    paused_by: Vec<Arc<QueueHandle>>,
+    paused_until: u64,
     closed: bool,
 }
 
@@ -115,6 +118,8 @@ impl Session {
             delivering: HashMap::new(),
             routes: RouteCache::default(),
             publishes: false,
+            paused_by: Vec::new(),
+            paused_until: 0,
             closed: false,
         }
     }

@@ -19,8 +19,10 @@ use crate::model::Lsn;
 use crate::model::MessageRef;
 use crate::model::Run;
 use crate::model::names::DIRECT_REPLY_TO;
+use crate::queue::flow::PAUSE_MS;
 use crate::vhost::Exchange;
 use crate::vhost::Letter;
+use crate::vhost::QueueHandle;
 use crate::vhost::Refused;
 use crate::vhost::Route;
 use crate::vhost::Sightings;
@@ -123,6 +125,9 @@ impl Session {
         for Stretch { range, route, seen } in addressed.stretches {
             let run = addressed.run.slice(range.clone());
             let enqueued = enqueue_seen(&route.queues, &run, self.now, &seen);
+            if enqueued.brimming {
+                self.pause_for(&route.queues);
+            }
             known.take_known(seen);
             let refused = enqueued.refused.into_iter();
             let refused = refused.map(|part| range.start + part.start..range.start + part.end);
@@ -168,6 +173,37 @@ impl Session {
                 })
             }
         }
+    }
+
+    /// Some of these queues may have the connection wait.
+    fn pause_for(&mut self, queues: &[Arc<QueueHandle>]) {
+        for queue in queues {
+            let (pauses, _) = queue.enter(|state, _| state.pause(&self.outbox, self.now));
+            if pauses && !self.paused_by.iter().any(|other| other == queue) {
+                self.paused_by.push(Arc::clone(queue));
+                self.paused_until = self.now + PAUSE_MS;
+            }
+        }
+    }
+
+    /// Until when the connection should not be read, for its queues are about to be emptied; it is signalled when that is
+    /// sooner.
+    pub fn paused(&mut self) -> Option<u64> {
+        if self.paused_by.is_empty() {
+            return None;
+        }
+        let is_over = self.now >= self.paused_until;
+        let outbox = &self.outbox;
+        self.paused_by.retain(|queue| {
+            let (pauses, _) = queue.enter(|state, _| {
+                if is_over {
+                    state.resume_publisher(outbox);
+                }
+                state.pauses(outbox)
+            });
+            pauses
+        });
+        (!self.paused_by.is_empty()).then_some(self.paused_until)
     }
 
     pub(super) fn commit_steps(
