@@ -172,10 +172,12 @@ impl Queue {
             return;
         }
         let tried_at = dead.iter().filter_map(|dead| dead.attempt.as_ref());
-        let Some(tried_at) = tried_at.map(|attempt| attempt.at).max() else {
+        let Some(tried_at) = tried_at.map(|attempt| attempt.at).min() else {
             return;
         };
-        self.kept.retry_at = Some(tried_at.saturating_add(RETRY_MS));
+        // Whatever dies meanwhile does not put off those that wait already.
+        let retry_at = self.kept.retry_at.unwrap_or(u64::MAX);
+        self.kept.retry_at = Some(retry_at.min(tried_at.saturating_add(RETRY_MS)));
         for dead in &dead {
             self.kept.messages += dead.run.len() as u64;
             self.kept.body_bytes += dead.run.body_bytes();
@@ -361,6 +363,21 @@ mod tests {
         assert_eq!((settled(&records), queue.next_deadline()), (1, None));
         let refused = queue.enqueue(persistent(&["c"]), NOW, &mut records);
         assert!(refused.is_empty());
+    }
+
+    #[test]
+    fn what_dies_meanwhile_does_not_put_off_the_next_attempt() {
+        let mut queue = queue(true, None);
+        queue.options.arguments.dead_letter_surely = true;
+        let mut records = Vec::new();
+        for at in [NOW, NOW + 1, NOW + RETRY_MS - 1] {
+            queue.enqueue(persistent(&["a"]), at, &mut records);
+            let range = queue.get(false, at, &mut records).expect("a message");
+            queue.reject(vec![range], at, &mut records);
+            let dead = queue.take_dead();
+            queue.keep_dead(dead);
+        }
+        assert_eq!(queue.next_deadline(), Some(NOW + RETRY_MS));
     }
 
     #[test]
