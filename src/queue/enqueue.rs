@@ -47,9 +47,10 @@ impl Queue {
                 self.take_in(first + index as u64, message, now, records);
             }
         } else if self.ready.has_priorities() {
-            // As if they came one by one: what a consumer takes at once is not overtaken by what comes after it.
+            // As if they came one by one: what a consumer takes at once is not overtaken by what comes after it, and what
+            // expires at once hides nothing.
             let mut at = first;
-            for stretch in same_priority(&run) {
+            for stretch in equals(&run) {
                 let stretch = run.slice(stretch);
                 let count = stretch.len() as u64;
                 self.take_in(at, stretch, now, records);
@@ -63,7 +64,7 @@ impl Queue {
     /// Whether messages of the run may both expire at once and be too many: which of the two befalls one depends on what
     /// is there when it comes.
     fn ends_as_each_comes(&mut self, run: &Run) -> bool {
-        if !self.drops_before_expiry() {
+        if !self.options.arguments.limits.drop() {
             return false;
         }
         // Until it is empty, for such a message may stand behind others and come to the front as these are dropped.
@@ -100,7 +101,7 @@ impl Queue {
         run: Run,
         now: u64,
     ) -> impl Iterator<Item = Segment> + use<> {
-        let queue_ttl = self.options.arguments.message_ttl;
+        let queue_ttl = self.ttl_at(first);
         let whole = !run.iter().any(|message| message.traits().has_expiration());
         let pieces = if whole { run.len().min(1) } else { run.len() };
         (0..pieces).map(move |index| {
@@ -116,6 +117,7 @@ impl Queue {
                 redelivered: false,
                 returns: 0,
                 expires_at: ttl.map(|ttl| now.saturating_add(ttl)),
+                behind: 0,
             }
         })
     }
@@ -159,14 +161,18 @@ impl Queue {
     }
 }
 
-/// Where the run's priority stays the same.
-fn same_priority(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
+/// Where the run's priority stays the same, and nothing has an expiration of its own.
+fn equals(run: &Run) -> impl Iterator<Item = Range<usize>> + use<'_> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let start = at;
-        let mut rest = (start..run.len()).map(|index| run.message(index).traits().priority);
-        let priority = rest.next()?;
-        at = start + 1 + rest.take_while(|other| *other == priority).count();
+        let mut rest = (start..run.len()).map(|index| run.message(index).traits());
+        let first = rest.next()?;
+        let alike = rest.take_while(|other| {
+            let expires = first.has_expiration() || other.has_expiration();
+            other.priority == first.priority && !expires
+        });
+        at = start + 1 + alike.count();
         Some(start..at)
     })
 }

@@ -1,5 +1,7 @@
 //! Message TTL, queue expiry: only messages at the head expire (RabbitMQ classic and quorum queues alike).
 
+use std::collections::VecDeque;
+
 use crate::model::Position;
 use crate::model::Run;
 use crate::protocol::properties;
@@ -19,7 +21,45 @@ pub(super) fn message_ttl(run: &Run) -> Option<u64> {
     u64::try_from(expiration.parse::<i64>().ok()?).ok()
 }
 
+/// So many changes of the TTL are remembered while messages from before them are here; of more, the oldest are forgotten,
+/// and what is from before them counts as of the oldest that is known.
+const EARLIER_TTLS_MAX: usize = 64;
+
+/// The TTLs that a queue had before policies changed them. A message keeps the one that it came with, also when it has been
+/// away.
+#[derive(Debug, Default)]
+pub(super) struct EarlierTtls {
+    /// TTL, and the position of the first message after it, ascending.
+    ended: VecDeque<(Option<u64>, u64)>,
+}
+
+impl EarlierTtls {
+    /// Messages from `next` on have another one.
+    pub(super) fn ended(&mut self, ttl: Option<u64>, next: u64, nothing_is_left: bool) {
+        if nothing_is_left {
+            self.ended.clear();
+            return;
+        }
+        if self.ended.len() == EARLIER_TTLS_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((ttl, next));
+    }
+
+    /// The TTL that the message at `position` came with, if that is not the one of now.
+    fn at(&self, position: u64) -> Option<Option<u64>> {
+        let after = self.ended.partition_point(|(_, next)| *next <= position);
+        self.ended.get(after).map(|(ttl, _)| *ttl)
+    }
+}
+
 impl Queue {
+    /// The queue's TTL for the message at `position`.
+    pub(super) fn ttl_at(&self, position: u64) -> Option<u64> {
+        let earlier = self.earlier_ttls.at(position);
+        earlier.unwrap_or(self.options.arguments.message_ttl)
+    }
+
     /// Buries what has expired at the head.
     pub(super) fn expire(&mut self, now: u64, records: &mut Vec<Record>) {
         self.looked_at = now;

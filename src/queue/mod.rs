@@ -53,6 +53,7 @@ pub use dead_letter::RETRY_MS;
 pub use dead_letter::Reason;
 use deduplication::Seen;
 use delay::Delayed;
+use expiry::EarlierTtls;
 use flow::Flow;
 pub use limits::Limits;
 pub use limits::Overflow;
@@ -158,6 +159,8 @@ pub struct Queue {
     stream: Option<Box<Stream>>,
     paging: Paging,
     flow: Flow,
+    /// What came before policies changed the TTL.
+    earlier_ttls: EarlierTtls,
     /// The last time that expiry was judged at.
     looked_at: u64,
     /// When it was last used, for `x-expires`.
@@ -211,6 +214,7 @@ impl Queue {
             delayed: None,
             paging: Paging::default(),
             flow: Flow::default(),
+            earlier_ttls: EarlierTtls::default(),
             looked_at: now,
             used_at: now,
             holds: 0,
@@ -328,7 +332,15 @@ impl Queue {
         } else {
             self.seen = None;
         }
+        if arguments.message_ttl != self.options.arguments.message_ttl {
+            self.earlier_ttls.ended(
+                self.options.arguments.message_ttl,
+                self.next_position,
+                self.ready.len() == 0 && self.unacked == 0,
+            );
+        }
         self.options.arguments = arguments;
+        self.expirations = true;
         self.used_at = now;
         self.retain(now, records);
         self.expire(now, records);

@@ -490,6 +490,7 @@ impl Queue {
                     redelivered: false,
                     returns: 0,
                     expires_at: time,
+                    behind: 0,
                 }]
             } else {
                 self.segments(first, run, time.unwrap_or(self.looked_at))

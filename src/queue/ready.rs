@@ -23,6 +23,8 @@ pub(super) struct Segment {
     pub(super) redelivered: bool,
     pub(super) returns: u32,
     pub(super) expires_at: Option<u64>,
+    /// It came back and stands behind everything that has a position below this one; 0 when it stands where it came.
+    pub(super) behind: u64,
 }
 
 impl Segment {
@@ -46,6 +48,11 @@ impl Segment {
         };
         self.first += count as u64;
         front
+    }
+
+    /// Whether it came before another; what came back to the end came then.
+    fn is_older(&self, other: &Self) -> bool {
+        self.first.max(self.behind) < other.first.max(other.behind)
     }
 
     fn end(&self) -> u64 {
@@ -229,16 +236,22 @@ impl Ready {
     }
 
     /// Puts back what was delivered: to its old place, for one dying consumer must not reorder the queue. In a queue that
-    /// serves by arrival to the front, behind what came back before, or, with `last`, behind everything.
+    /// serves by arrival to the front, behind what came back before, or, with `last`, behind everything that is there
+    /// when this is the next position, and as nothing urgent.
     ///
     /// What belongs between messages that are away is given back; it is counted already.
-    pub(super) fn give_back(&mut self, segment: Segment, last: bool) -> Option<Segment> {
+    pub(super) fn give_back(&mut self, mut segment: Segment, last: Option<u64>) -> Option<Segment> {
         self.count_in(&segment);
         match &mut self.lines {
             Lines::Position(line) => return line.insert(segment).err(),
             Lines::Priority(levels) => levels.each(segment, insert),
-            Lines::Arrival(returns) if last => returns.append(segment),
-            Lines::Arrival(returns) => append(&mut returns.returned, segment),
+            Lines::Arrival(returns) => {
+                segment.behind = last.unwrap_or(0);
+                match last {
+                    Some(_) => returns.arrived.append(segment),
+                    None => append(&mut returns.returned, segment),
+                }
+            }
         }
         None
     }
@@ -321,7 +334,7 @@ impl Returns {
                 (true, usize::from(URGENT_TURNS - self.turn))
             }
             // Nobody is overtaken by what came before.
-            (Some(urgent), Some(other)) if urgent.first < other.first => (true, 1),
+            (Some(urgent), Some(other)) if urgent.is_older(other) => (true, 1),
             (Some(_), Some(_)) => (false, 1),
         }
     }
@@ -381,7 +394,8 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
     let alike = last.end() == segment.first
         && last.redelivered == segment.redelivered
         && last.returns == segment.returns
-        && last.expires_at == segment.expires_at;
+        && last.expires_at == segment.expires_at
+        && last.behind == segment.behind;
     if !alike {
         return line.push_back(segment);
     }
@@ -391,6 +405,7 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
         redelivered,
         returns,
         expires_at,
+        behind,
     } = segment;
     if let Err(run) = last.run.try_join(run) {
         line.push_back(Segment {
@@ -399,6 +414,7 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
             redelivered,
             returns,
             expires_at,
+            behind,
         });
     }
 }

@@ -64,8 +64,12 @@ impl Queue {
                 redelivered: true,
                 returns,
                 expires_at: range.expires_at,
+                behind: 0,
             };
-            if let Some(segment) = self.ready.give_back(segment, last) {
+            if let Some(segment) = self
+                .ready
+                .give_back(segment, last.then_some(self.next_position))
+            {
                 self.give_back_away(segment);
             }
         }

@@ -15,6 +15,7 @@ use crate::queue::Overflow;
 use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
 use crate::queue::QueueType;
+use crate::queue::RETRY_MS;
 use crate::queue::stream::Retention;
 
 /// What becomes of deliveries.
@@ -37,8 +38,10 @@ pub(super) enum Command {
         pieces: Vec<(Index, Index, usize)>,
         how: How,
     },
-    /// The dead are carried away.
-    TakeDead,
+    /// The dead are carried away; of those that must reach a queue, those whose bit is set (by their number) do not.
+    TakeDead {
+        lost: u8,
+    },
     Get {
         no_ack: bool,
     },
@@ -55,6 +58,8 @@ pub(super) enum Command {
         limit: u16,
     },
     Touch,
+    /// A policy has changed.
+    Reconfigure(QueueArguments),
     Hold,
     Release,
     Delete,
@@ -67,13 +72,15 @@ fn sample() -> impl Strategy<Value = Sample> {
         1 => Just(Some(3)),
         1 => Just(Some(20)),
     ];
-    let priority = prop::option::of(0..5u8);
-    (0..40usize, any::<bool>(), ttl, priority).prop_map(
-        |(padding, persistent, expiration, priority)| Sample {
+    let priority = prop::option::of(prop_oneof![2 => 0..5u8, 1 => 5..8u8]);
+    let value = prop::option::of(0..4u8);
+    (0..40usize, any::<bool>(), ttl, priority, value).prop_map(
+        |(padding, persistent, expiration, priority, deduplication)| Sample {
             body: vec![b'.'; padding],
             persistent,
             expiration,
             priority,
+            deduplication,
         },
     )
 }
@@ -115,15 +122,17 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         2 => index().prop_map(Command::Cancel),
         10 => (prop::collection::vec(piece, 1..4), how)
             .prop_map(|(pieces, how)| Command::Settle { pieces, how }),
-        2 => Just(Command::TakeDead),
+        2 => any::<u8>().prop_map(|lost| Command::TakeDead { lost }),
         2 => any::<bool>().prop_map(|no_ack| Command::Get { no_ack }),
         1 => Just(Command::Purge),
-        3 => (1..8u64).prop_map(Command::Wait),
+        6 => (1..8u64).prop_map(Command::Wait),
+        1 => (RETRY_MS - 8..RETRY_MS + 8).prop_map(Command::Wait),
         2 => Just(Command::Tick),
         5 => (0..ROOMS.len(), any::<bool>())
             .prop_map(|(connection, all)| Command::Drain { connection, all }),
         2 => (0..CHANNELS.len(), 0..4u16).prop_map(|(channel, limit)| Command::Limit { channel, limit }),
         1 => Just(Command::Touch),
+        1 => arguments().prop_map(Command::Reconfigure),
         1 => Just(Command::Hold),
         2 => Just(Command::Release),
         1 => prop::bool::weighted(0.1).prop_map(|delete| if delete { Command::Delete } else { Command::Tick }),
@@ -156,10 +165,13 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
         max_priority,
         prop::bool::weighted(0.3),
         delivery_limit,
+        prop::bool::weighted(0.3),
     );
-    (ttl, expires, limits(), any::<bool>(), others).prop_map(
-        |(message_ttl, expires, limits, dead_letter, others)| {
-            let (queue_type, max_priority, single_active_consumer, delivery_limit) = others;
+    let dead_letter = (any::<bool>(), any::<bool>());
+    (ttl, expires, limits(), dead_letter, others).prop_map(
+        |(message_ttl, expires, limits, (dead_letter, surely), others)| {
+            let (queue_type, max_priority, single_active_consumer, delivery_limit, deduplicate) =
+                others;
             QueueArguments {
                 queue_type,
                 message_ttl,
@@ -168,14 +180,17 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
                     exchange: ExchangeName::known("dlx"),
                     routing_key: None,
                 }),
-                dead_letter_surely: false,
+                dead_letter_surely: surely
+                    && dead_letter
+                    && queue_type == QueueType::Quorum
+                    && limits.overflow == Overflow::RejectPublish,
                 limits,
                 // Quorum queues have none.
                 max_priority: max_priority.filter(|_| queue_type == QueueType::Classic),
                 single_active_consumer,
                 delivery_limit,
                 consumer_timeout: None,
-                deduplicate: false,
+                deduplicate,
                 retention: Retention::default(),
             }
         },
@@ -183,13 +198,15 @@ fn arguments() -> impl Strategy<Value = QueueArguments> {
 }
 
 pub(super) fn options() -> impl Strategy<Value = QueueOptions> {
-    (any::<bool>(), any::<bool>(), arguments()).prop_map(|(durable, auto_delete, arguments)| {
-        QueueOptions {
+    let release = prop_oneof![Just(Release::V3), Just(Release::V4)];
+    let limit = prop::option::of(0..3u64);
+    (any::<bool>(), any::<bool>(), arguments(), release, limit).prop_map(
+        |(durable, auto_delete, arguments, release, delivery_limit_default)| QueueOptions {
             durable: durable || arguments.queue_type == QueueType::Quorum,
             auto_delete,
             arguments,
-            delivery_limit_default: None,
-            release: Release::V3,
-        }
-    })
+            delivery_limit_default,
+            release,
+        },
+    )
 }

@@ -267,3 +267,24 @@ fn under_a_hold_nothing_is_dropped() {
     assert_eq!(dead(&mut queue), ["b"]);
     assert_eq!(drain(&mut queue), ["c"]);
 }
+
+#[test]
+fn a_policy_makes_a_queue_look_at_expirations_that_came_before_it() {
+    let limits = length(2, Overflow::DropHead);
+    let mut queue = limited(limits, true);
+    publish(&mut queue, &["a"]);
+    let with = |limits, queue: &Queue| QueueArguments {
+        limits,
+        ..queue.options.arguments.clone()
+    };
+    let unlimited = with(Limits::default(), &queue);
+    let again = with(limits, &queue);
+    queue.reconfigure(unlimited, START, &mut Vec::new());
+    let expiring = [Sample::text("b").expiring(5)];
+    queue.enqueue(run_of(&expiring), START, &mut Vec::new());
+    queue.reconfigure(again, START, &mut Vec::new());
+    queue.enqueue(texts(&["c", "d"]), START + 5, &mut Vec::new());
+    let dead = queue.take_dead();
+    let reasons: Vec<_> = dead.iter().map(|dead| dead.reason).collect();
+    assert_eq!(reasons, [Reason::MaxLength, Reason::Expired]);
+}

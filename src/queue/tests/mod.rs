@@ -18,6 +18,8 @@ mod turns;
 use std::sync::Arc;
 
 use amq_protocol::protocol::basic::AMQPProperties;
+use amq_protocol::types::AMQPValue;
+use amq_protocol::types::FieldTable;
 
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
@@ -37,6 +39,7 @@ use crate::queue::Consumer;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
+use crate::queue::deduplication::X_DEDUPLICATION_HEADER;
 use crate::store::Record;
 
 const QUEUE: QueueId = QueueId(7);
@@ -51,6 +54,8 @@ struct Sample {
     persistent: bool,
     expiration: Option<u64>,
     priority: Option<u8>,
+    /// Its `x-deduplication-header`.
+    deduplication: Option<u8>,
 }
 
 impl Sample {
@@ -92,6 +97,12 @@ impl Sample {
         }
         if let Some(priority) = self.priority {
             properties = properties.with_priority(priority);
+        }
+        if let Some(value) = self.deduplication {
+            let mut headers = FieldTable::default();
+            let value = AMQPValue::ShortShortUInt(value);
+            headers.insert(X_DEDUPLICATION_HEADER.into(), value);
+            properties = properties.with_headers(headers);
         }
         properties::encode(&properties)
     }

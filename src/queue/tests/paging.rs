@@ -18,6 +18,7 @@ use crate::queue::Memory;
 use crate::queue::Page;
 use crate::queue::Pager;
 use crate::queue::Queue;
+use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
 use crate::queue::Spill;
 use crate::queue::Spilled;
@@ -163,6 +164,27 @@ fn what_is_away_comes_back_in_order() {
     let numbers: Vec<String> = (1..20).map(|number| number.to_string()).collect();
     assert_eq!(bodies(&receiver), numbers);
     assert_eq!((queue.counts().ready, queue.counts().ready_bytes), (0, 0));
+}
+
+#[test]
+fn what_is_away_keeps_the_ttl_that_it_came_with() {
+    let pager = Arc::new(FakePager::default());
+    let mut queue = filled(&pager);
+    let mut records = Vec::new();
+    for message_ttl in [Some(10), None] {
+        let arguments = QueueArguments {
+            message_ttl,
+            ..QueueArguments::default()
+        };
+        queue.reconfigure(arguments, START, &mut records);
+        let run = run_of(&[sample("more", true), sample("more", true)]);
+        queue.enqueue(run, START, &mut records);
+        hand_over(&mut queue, &pager, &mut records);
+    }
+    let got = std::iter::from_fn(|| queue.get(true, START, &mut records));
+    let expiries: Vec<_> = got.map(|range| range.expires_at).collect();
+    let all = [vec![None; 20], vec![Some(START + 10); 2], vec![None; 2]];
+    assert_eq!(expiries, all.concat());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use amq_protocol::types::AMQPValue;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
@@ -30,13 +31,20 @@ use super::stored::Stored;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
 use crate::model::Delivered;
+use crate::model::MessageRef;
+use crate::model::Position;
 use crate::model::outbox::Parcel;
+use crate::protocol::properties;
 use crate::queue::ChannelLimit;
 use crate::queue::Consumer;
+use crate::queue::Dead;
 use crate::queue::Memory;
 use crate::queue::Pager;
 use crate::queue::Queue;
+use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
+use crate::queue::QueueType;
+use crate::queue::deduplication::X_DEDUPLICATION_HEADER;
 use crate::store::Record;
 
 /// The connection of each channel.
@@ -136,7 +144,8 @@ impl World {
             | Command::Drain { .. }
             | Command::Limit { .. }
             | Command::Touch
-            | Command::TakeDead
+            | Command::TakeDead { .. }
+            | Command::Reconfigure(_)
             | Command::Hold
             | Command::Delete => !self.model.held && !self.model.deleted,
         };
@@ -166,7 +175,7 @@ impl World {
                 prop_assert_eq!(added.is_ok(), self.model.consume(model, now));
             }
             Command::Cancel(index) => self.cancel(index)?,
-            Command::TakeDead => self.take_dead()?,
+            Command::TakeDead { lost } => self.take_dead(lost)?,
             Command::Settle { pieces, how } => {
                 self.settle(pieces, how);
                 if !self.model.held {
@@ -192,6 +201,21 @@ impl World {
             Command::Touch => {
                 self.queue.touch(now);
                 self.model.used_at = now;
+            }
+            Command::Reconfigure(arguments) => {
+                // What a declaration alone decides stays.
+                let before = &self.model.options.arguments;
+                let surely = arguments.dead_letter_surely;
+                let arguments = QueueArguments {
+                    queue_type: before.queue_type,
+                    dead_letter_surely: surely && before.queue_type == QueueType::Quorum,
+                    max_priority: before.max_priority,
+                    single_active_consumer: before.single_active_consumer,
+                    ..arguments
+                };
+                self.queue
+                    .reconfigure(arguments.clone(), now, &mut self.records);
+                self.model.reconfigure(arguments, now);
             }
             Command::Hold => {
                 self.queue.hold();
@@ -225,6 +249,7 @@ impl World {
                 priority: sample.priority.unwrap_or(0),
                 redelivered: false,
                 returns: 0,
+                value: sample.deduplication,
             });
             numbered.push(sample);
         }
@@ -236,21 +261,42 @@ impl World {
         Ok(())
     }
 
-    fn take_dead(&mut self) -> Outcome {
+    fn take_dead(&mut self, lost: u8) -> Outcome {
         prop_assert_eq!(self.queue.has_dead(), !self.model.dead.is_empty());
-        let dead = self.queue.take_dead();
-        self.queue.settle_dead(&dead, &mut self.records);
-        let mut actual = Vec::new();
-        for dead in &dead {
+        let is_lost = |dead: &ModelDead| lost & (1 << (dead.id % 8)) > 0;
+        let (mut carried, mut kept, mut actual) = (Vec::new(), Vec::new(), Vec::new());
+        for dead in self.queue.take_dead() {
             for (index, message) in dead.run.iter().enumerate() {
-                actual.push(ModelDead {
+                let first = dead.first.map(|first| Position(first.0 + index as u64));
+                let single = Dead {
+                    first,
+                    run: dead.run.slice(index..index + 1),
+                    ..dead.clone()
+                };
+                let known = ModelDead {
                     reason: dead.reason,
-                    position: dead.first.map(|first| first.0 + index as u64),
+                    position: first.map(|first| first.0),
                     id: u32::from_be_bytes(*message.body().first_chunk().expect("numbered")),
-                });
+                    tried_at: dead.attempt.as_ref().map(|attempt| attempt.at),
+                    body_bytes: message.body().len() as u64,
+                };
+                let is_kept = known.tried_at.is_some() && is_lost(&known);
+                let list = if is_kept { &mut kept } else { &mut carried };
+                list.push(single);
+                actual.push(known);
             }
         }
-        prop_assert_eq!(actual, self.model.take_dead());
+        self.queue.settle_dead(&carried, &mut self.records);
+        self.queue.keep_dead(kept);
+        // A message whose TTL is judged as of the moment before died then or now.
+        for (expected, actual) in self.model.dead.iter_mut().zip(&actual) {
+            if let (Some(expected), Some(actual)) = (&mut expected.tried_at, actual.tried_at)
+                && expected.abs_diff(actual) <= 1
+            {
+                *expected = actual;
+            }
+        }
+        prop_assert_eq!(actual, self.model.take_dead(is_lost));
         Ok(())
     }
 
@@ -477,8 +523,9 @@ impl World {
             let waits = self.model.waits(consumer.id.0);
             let able = !waits && !full && (consumer.no_ack || (!held && !limited));
             // What only time has made undeliverable is not seen before the next command.
-            let head = &self.model.ready[0].message;
-            let expired = head.expires_at.is_some_and(|at| at <= self.now);
+            let head = self.model.front();
+            let head = head.and_then(|head| head.message.expires_at);
+            let expired = head.is_some_and(|at| at <= self.now);
             prop_assert!(!able || expired, "{:?} waits for nothing", consumer.id);
         }
         Ok(())
@@ -500,9 +547,18 @@ fn sent(range: &Delivered, no_ack: bool) -> Vec<Sent> {
             priority: message.traits().priority,
             redelivered: range.redelivered,
             returns: range.returns,
+            value: value_of(message),
         },
     });
     each.collect()
+}
+
+fn value_of(message: MessageRef<'_>) -> Option<u8> {
+    let headers = properties::headers(message.header())?;
+    let AMQPValue::ShortShortUInt(value) = headers.inner().get(X_DEDUPLICATION_HEADER)? else {
+        panic!("not one of ours");
+    };
+    Some(*value)
 }
 
 proptest! {

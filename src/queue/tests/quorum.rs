@@ -259,6 +259,51 @@ fn in_4_what_came_back_goes_before_all_levels() {
     assert_eq!(bodies, "aUb");
 }
 
+/// RabbitMQ 4.0 appends them to its log anew, and that knows no levels.
+#[test]
+fn in_4_without_a_limit_what_a_client_returns_is_no_longer_urgent() {
+    let mut queue = of_release(Release::V4);
+    publish_prioritised(&mut queue, &[("U", 5), ("V", 5), ("a", 0)]);
+    let urgent = take(&mut queue).expect("a message");
+    queue.requeue(vec![urgent], START, &mut Vec::new());
+    publish_prioritised(&mut queue, &[("W", 5), ("X", 5), ("Y", 5)]);
+    let bodies: String = drain(&mut queue)
+        .into_iter()
+        .map(|(body, ..)| body)
+        .collect();
+    assert_eq!(bodies, "VaWXUY", "and came before W");
+}
+
+#[test]
+fn each_message_that_comes_is_judged_by_what_was_there_then() {
+    let mut queue = quorum(None, None);
+    let limited = |queue: &Queue| QueueArguments {
+        limits: crate::queue::Limits {
+            length: Some(2),
+            ..Default::default()
+        },
+        ..queue.options.arguments.clone()
+    };
+    let arguments = limited(&queue);
+    queue.reconfigure(arguments, START, &mut Vec::new());
+    publish(&mut queue, &["a"]);
+    let samples = ["b", "c", "d"].map(|body| Sample::text(body).expiring(0));
+    queue.enqueue(run_of(&samples), START, &mut Vec::new());
+    let dead = queue.take_dead();
+    let reasons: Vec<_> = dead
+        .iter()
+        .map(|dead| (dead.reason, dead.run.len()))
+        .collect();
+    // The second of them is one too many for the first, and finds that expired.
+    let expected = [
+        (Reason::MaxLength, 1),
+        (Reason::Expired, 1),
+        (Reason::Expired, 1),
+        (Reason::Expired, 1),
+    ];
+    assert_eq!(reasons, expected);
+}
+
 #[test]
 fn exclusive_consumers_are_consumers_like_others() {
     let mut queue = quorum(None, None);

@@ -1,15 +1,25 @@
 //! What a queue should do, one message at a time and with plain collections.
 
+mod consumers;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use super::commands::How;
+use crate::model::Release;
 use crate::queue::Ended;
 use crate::queue::Overflow;
+use crate::queue::QueueArguments;
 use crate::queue::QueueOptions;
 use crate::queue::QueueType;
+use crate::queue::RETRY_MS;
 use crate::queue::Reason;
+
+/// Lines of queues that serve by arrival.
+const RETURNED: u8 = 0;
+const URGENT: u8 = 1;
+const ARRIVED: u8 = 2;
 
 /// A message as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +32,8 @@ pub(super) struct Message {
     pub(super) priority: u8,
     pub(super) redelivered: bool,
     pub(super) returns: u32,
+    /// Its `x-deduplication-header`.
+    pub(super) value: Option<u8>,
 }
 
 /// A message that is ready: its line, its place there, its position.
@@ -29,6 +41,8 @@ pub(super) struct Message {
 pub(super) struct Waiting {
     rank: (u8, u64),
     position: u64,
+    /// The first position that was free when it came to this place.
+    came_before: u64,
     pub(super) message: Message,
 }
 
@@ -38,6 +52,9 @@ pub(super) struct ModelDead {
     pub(super) reason: Reason,
     pub(super) position: Option<u64>,
     pub(super) id: u32,
+    /// When somebody last tried to bring it where it must go, if it must.
+    pub(super) tried_at: Option<u64>,
+    pub(super) body_bytes: u64,
 }
 
 /// A message on its way to a consumer, or the answer to a get.
@@ -92,13 +109,22 @@ pub(super) struct Model {
     pub(super) ready: VecDeque<Waiting>,
     /// Counts what joins a line that is served by arrival.
     arrivals: u64,
+    /// How many of three turns of two levels of priority have gone.
+    turn: u8,
     pub(super) dead: Vec<ModelDead>,
+    /// Those that found no queue and must find one, and when they try again.
+    kept: Vec<ModelDead>,
+    retry_at: Option<u64>,
+    /// By value: the position of the message that has it, and when that expires.
+    seen: BTreeMap<u8, (u64, Option<u64>)>,
     pub(super) unacked: BTreeMap<u64, (Option<u64>, Message)>,
     pub(super) consumers: Vec<ModelConsumer>,
     /// Who is next, of all priorities; who was found unable to take is not here.
     turns: VecDeque<u64>,
     /// The single active consumer.
     active: Option<u64>,
+    /// It gets nothing more: one of a higher priority waits.
+    stands_back: bool,
     pub(super) channels: Vec<ModelChannel>,
     pub(super) connections: Vec<ModelConnection>,
     /// What the store must hold.
@@ -120,11 +146,16 @@ impl Model {
             next: 1,
             ready: VecDeque::new(),
             arrivals: 0,
+            turn: 0,
             dead: Vec::new(),
+            kept: Vec::new(),
+            retry_at: None,
+            seen: BTreeMap::new(),
             unacked: BTreeMap::new(),
             consumers: Vec::new(),
             turns: VecDeque::new(),
             active: None,
+            stands_back: false,
             channels,
             connections,
             stored: BTreeSet::new(),
@@ -145,38 +176,61 @@ impl Model {
         self.options.arguments.queue_type == QueueType::Quorum
     }
 
+    fn has_levels(&self) -> bool {
+        self.is_quorum() && self.options.release == Release::V4
+    }
+
+    fn delivery_limit(&self) -> Option<i64> {
+        let default = self.options.delivery_limit_default;
+        let default = default.filter(|_| self.is_quorum());
+        let limit = self.options.arguments.delivery_limit;
+        let limit = limit.or(default.map(|limit| limit as i64));
+        limit.filter(|limit| *limit >= 0)
+    }
+
+    /// The message that is served next.
+    pub(super) fn front(&self) -> Option<&Waiting> {
+        self.ready.get(self.front_index())
+    }
+
+    fn front_index(&self) -> usize {
+        let first_of = |level| self.ready.iter().position(|other| other.rank.0 == level);
+        if !self.has_levels() || first_of(RETURNED).is_some() {
+            return 0;
+        }
+        let (Some(urgent), Some(other)) = (first_of(URGENT), first_of(ARRIVED)) else {
+            return 0;
+        };
+        let in_turn = self.turn < 2;
+        let is_older = self.ready[urgent].came_before < self.ready[other].came_before;
+        if in_turn || is_older { urgent } else { other }
+    }
+
+    fn take_front(&mut self) -> Option<Waiting> {
+        let taken = self.ready.remove(self.front_index())?;
+        if taken.rank.0 != RETURNED {
+            self.turn = (self.turn + 1) % 3;
+        }
+        Some(taken)
+    }
+
     /// `messages` come with their own TTL in `expires_at`. Answers the indexes of those that were refused.
     pub(super) fn enqueue(&mut self, messages: Vec<Message>, now: u64) -> Vec<usize> {
         let limits = self.options.arguments.limits;
-        if limits.overflow != Overflow::DropHead
-            && (limits.length.is_some() || limits.body_bytes.is_some())
-        {
+        if limits.refuse() {
             return self.enqueue_fitting(messages, now);
         }
-        if !self.is_quorum() && (limits.length.is_some() || limits.body_bytes.is_some()) {
-            for message in messages {
-                let ttls = [message.expires_at, self.options.arguments.message_ttl];
-                self.push(message, now);
-                if ttls.contains(&Some(0)) {
-                    self.dispatch_fresh(now);
-                } else {
-                    self.dispatch(now);
-                }
-                self.drop_excess();
+        let drops_first = !self.is_quorum() && limits.drop();
+        for message in messages {
+            let ttls = [message.expires_at, self.options.arguments.message_ttl];
+            if !self.push(message, now) {
+                continue;
             }
-            return Vec::new();
-        }
-        // With priorities a consumer that is ready takes what comes first, whatever comes after it.
-        let alike = |left: &Message, right: &Message| {
-            self.options.arguments.max_priority.is_none() || left.priority == right.priority
-        };
-        let stretches: Vec<Vec<Message>> =
-            messages.chunk_by(alike).map(<[Message]>::to_vec).collect();
-        for stretch in stretches {
-            for message in stretch {
-                self.push(message, now);
+            if !drops_first || ttls.contains(&Some(0)) {
+                self.dispatch_fresh(now);
+            } else {
+                self.dispatch(now);
             }
-            self.dispatch_fresh(now);
             self.drop_excess();
         }
         Vec::new()
@@ -187,8 +241,9 @@ impl Model {
         self.expire(now);
         for (index, message) in messages.into_iter().enumerate() {
             let limits = self.options.arguments.limits;
-            let length = self.ready.len() as u64 + 1;
-            let bytes = self.ready_bytes() + message.body_bytes;
+            let kept_bytes: u64 = self.kept.iter().map(|dead| dead.body_bytes).sum();
+            let length = (self.ready.len() + self.kept.len()) as u64 + 1;
+            let bytes = self.ready_bytes() + kept_bytes + message.body_bytes;
             let fits = limits.length.is_none_or(|max| length <= max)
                 && limits.body_bytes.is_none_or(|max| bytes <= max);
             if fits {
@@ -204,26 +259,42 @@ impl Model {
                     reason: Reason::MaxLength,
                     position: None,
                     id: message.id,
+                    tried_at: None,
+                    body_bytes: message.body_bytes,
                 });
             }
         }
         refused
     }
 
-    fn push(&mut self, message: Message, now: u64) {
+    /// Whether it is none that the queue has already.
+    fn push(&mut self, message: Message, now: u64) -> bool {
         let ttls = [message.expires_at, self.options.arguments.message_ttl];
         let ttl = ttls.into_iter().flatten().min();
+        let expires_at = ttl.map(|ttl| now + ttl);
         let position = self.next;
-        self.next += 1;
+        if let Some(value) = message.value
+            && self.options.arguments.deduplicate
+        {
+            let known = self.seen.get(&value);
+            let lives = |expires_at: &Option<u64>| expires_at.is_none_or(|at| at > now);
+            if known.is_some_and(|(_, expires_at)| lives(expires_at)) {
+                return false;
+            }
+            self.seen.insert(value, (position, expires_at));
+        }
         if self.options.durable && (message.persistent || self.is_quorum()) {
             self.stored.insert(position);
         }
         let message = Message {
-            expires_at: ttl.map(|ttl| now + ttl),
+            expires_at,
             ..message
         };
-        let line = 1;
+        let is_urgent = self.has_levels() && message.priority >= 5;
+        let line = if is_urgent { URGENT } else { ARRIVED };
         self.join(line, position, message);
+        self.next += 1;
+        true
     }
 
     /// Into its line; `line` is for those served by arrival.
@@ -238,13 +309,20 @@ impl Model {
         let waiting = Waiting {
             rank,
             position,
+            came_before: self.next,
             message,
         };
         self.ready.insert(at, waiting);
     }
 
-    fn bury(&mut self, reason: Reason, position: u64, message: &Message) {
-        if self.options.arguments.dead_letter.is_none() {
+    fn left(&mut self, position: u64) {
+        self.seen.retain(|_, (other, _)| *other != position);
+    }
+
+    fn bury(&mut self, reason: Reason, position: u64, message: &Message, now: u64) {
+        self.left(position);
+        let arguments = &self.options.arguments;
+        if arguments.dead_letter.is_none() {
             self.stored.remove(&position);
             return;
         }
@@ -252,6 +330,8 @@ impl Model {
             reason,
             position: Some(position),
             id: message.id,
+            tried_at: arguments.dead_letter_surely.then_some(now),
+            body_bytes: message.body_bytes,
         });
     }
 
@@ -264,21 +344,28 @@ impl Model {
         while above(limits.length, self.ready.len() as u64)
             || above(limits.body_bytes, self.ready_bytes())
         {
-            let Some(dropped) = self.ready.pop_front() else {
+            let Some(dropped) = self.take_front() else {
                 return;
             };
-            self.bury(Reason::MaxLength, dropped.position, &dropped.message);
+            // Only those of queues that refuse need to know when.
+            self.bury(Reason::MaxLength, dropped.position, &dropped.message, 0);
         }
     }
 
-    /// The dead are carried away; nothing while the queue is held.
-    pub(super) fn take_dead(&mut self) -> Vec<ModelDead> {
+    /// The dead are carried away, but for those that find no queue; nothing while the queue is held.
+    pub(super) fn take_dead(&mut self, is_lost: impl Fn(&ModelDead) -> bool) -> Vec<ModelDead> {
         if self.held {
             return Vec::new();
         }
         let dead = std::mem::take(&mut self.dead);
         for dead in &dead {
-            if let Some(position) = dead.position {
+            if let Some(tried_at) = dead.tried_at
+                && is_lost(dead)
+            {
+                let retry_at = self.retry_at.unwrap_or(u64::MAX);
+                self.retry_at = Some(retry_at.min(tried_at + RETRY_MS));
+                self.kept.push(dead.clone());
+            } else if let Some(position) = dead.position {
                 self.stored.remove(&position);
             }
         }
@@ -300,68 +387,15 @@ impl Model {
         self.drop_excess();
     }
 
-    pub(super) fn consume(&mut self, consumer: ModelConsumer, now: u64) -> bool {
-        let alone = self.consumers.is_empty();
-        let single = self.options.arguments.single_active_consumer;
-        let in_use = self.consumers.iter().any(|other| other.exclusive);
-        let refused = match self.options.arguments.queue_type {
-            QueueType::Quorum | QueueType::Stream => false,
-            QueueType::Classic if single => consumer.exclusive,
-            QueueType::Classic => in_use || (consumer.exclusive && !alone),
-        };
-        if refused {
-            return false;
-        }
-        self.used_at = now;
-        if !single {
-            self.turns.push_back(consumer.id);
-        }
-        self.consumers.push(consumer);
-        self.activate();
-        self.dispatch(now);
-        true
-    }
-
-    /// Somebody becomes the single active consumer where nobody is.
-    fn activate(&mut self) {
-        if !self.options.arguments.single_active_consumer || self.active.is_some() {
-            return;
-        }
-        let quorum = self.is_quorum();
-        let next = self.consumers.iter().min_by_key(|consumer| {
-            let priority = if quorum { 0 } else { -consumer.priority };
-            (priority, consumer.id)
-        });
-        self.active = next.map(|consumer| consumer.id);
-        self.turns.extend(self.active);
-    }
-
-    /// Whether the consumer has to wait for another to go.
-    pub(super) fn waits(&self, id: u64) -> bool {
-        self.options.arguments.single_active_consumer && self.active != Some(id)
-    }
-
-    pub(super) fn cancel(&mut self, id: u64, now: u64) -> Option<Ended> {
-        self.consumers.retain(|consumer| consumer.id != id);
-        self.turns.retain(|other| *other != id);
-        self.used_at = now;
-        if self.active == Some(id) {
-            self.active = None;
-            self.activate();
-        }
-        self.dispatch(now);
-        let last = self.consumers.is_empty();
-        (last && self.options.auto_delete).then_some(Ended::Unused)
-    }
-
     pub(super) fn get(&mut self, no_ack: bool, now: u64) -> Option<Sent> {
         self.used_at = now;
         self.expire(now);
         let Waiting {
             position, message, ..
-        } = self.ready.pop_front()?;
+        } = self.take_front()?;
         self.expire(now);
         if no_ack {
+            self.left(position);
             self.stored.remove(&position);
         } else {
             self.unacked.insert(position, (None, message.clone()));
@@ -377,9 +411,11 @@ impl Model {
     pub(super) fn purge(&mut self, now: u64) -> u64 {
         self.expire(now);
         let count = self.ready.len() as u64;
-        for waiting in self.ready.drain(..) {
+        for waiting in std::mem::take(&mut self.ready) {
+            self.left(waiting.position);
             self.stored.remove(&waiting.position);
         }
+        self.turn = 0;
         count
     }
 
@@ -388,6 +424,7 @@ impl Model {
         self.deleted = true;
         let count = self.ready.len() as u64;
         self.ready.clear();
+        self.kept.clear();
         self.turns.clear();
         self.stored.clear();
         (count, std::mem::take(&mut self.consumers))
@@ -395,21 +432,38 @@ impl Model {
 
     pub(super) fn tick(&mut self, now: u64) -> Option<Ended> {
         self.expire(now);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            let mut due = std::mem::take(&mut self.kept);
+            for dead in &mut due {
+                dead.tried_at = Some(now);
+            }
+            self.dead.splice(..0, due);
+        }
         let expires = self.options.arguments.expires?;
         (self.consumers.is_empty() && !self.deleted && now >= self.used_at + expires)
             .then_some(Ended::Expired)
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let head = self
-            .ready
-            .front()
-            .and_then(|waiting| waiting.message.expires_at);
+        let head = self.front().and_then(|waiting| waiting.message.expires_at);
         let expires = self.options.arguments.expires;
         let whole = expires.filter(|_| self.consumers.is_empty());
-        let deadlines = [head, whole.map(|expires| self.used_at + expires)];
+        let whole = whole.map(|expires| self.used_at + expires);
+        let deadlines = [head, whole, self.retry_at];
         let first = deadlines.into_iter().flatten().min();
         first.filter(|_| !self.deleted)
+    }
+
+    /// A policy has changed.
+    pub(super) fn reconfigure(&mut self, arguments: QueueArguments, now: u64) {
+        if !arguments.deduplicate {
+            self.seen.clear();
+        }
+        self.options.arguments = arguments;
+        self.used_at = now;
+        self.expire(now);
+        self.drop_excess();
     }
 
     pub(super) fn settle(&mut self, positions: &[u64], how: How, now: u64) {
@@ -422,10 +476,11 @@ impl Model {
             };
             match how {
                 How::Acked => {
+                    self.left(*position);
                     self.stored.remove(position);
                 }
-                How::Rejected => self.bury(Reason::Rejected, *position, &message),
-                How::Requeued | How::Lost => self.give_back(*position, message, how),
+                How::Rejected => self.bury(Reason::Rejected, *position, &message, now),
+                How::Requeued | How::Lost => self.give_back(*position, message, how, now),
             }
             if let Some(id) = consumer {
                 self.credit(id);
@@ -441,117 +496,32 @@ impl Model {
         }
     }
 
-    fn give_back(&mut self, position: u64, message: Message, how: How) {
-        let limit = self.options.arguments.delivery_limit;
-        let limit = limit.filter(|limit| *limit >= 0);
+    fn give_back(&mut self, position: u64, message: Message, how: How, now: u64) {
+        let limit = self.delivery_limit();
         let counts = limit.is_some() || self.is_quorum();
         let returns = message.returns + u32::from(counts);
         if limit.is_some_and(|limit| i64::from(returns) > limit) {
-            return self.bury(Reason::DeliveryLimit, position, &message);
+            return self.bury(Reason::DeliveryLimit, position, &message, now);
         }
         let message = Message {
             redelivered: true,
             returns,
             ..message
         };
-        let line = u8::from(how == How::Requeued && limit.is_none());
+        let is_last = how == How::Requeued && limit.is_none();
+        let line = if is_last { ARRIVED } else { RETURNED };
         self.join(line, position, message);
     }
 
-    fn credit(&mut self, id: u64) {
-        let Some(consumer) = self.consumers.iter_mut().find(|other| other.id == id) else {
-            return;
-        };
-        consumer.unacked -= 1;
-        let able =
-            consumer.no_ack || consumer.prefetch == 0 || consumer.unacked < consumer.prefetch;
-        if able && !self.waits(id) && !self.turns.contains(&id) {
-            self.turns.push_back(id);
-        }
-    }
-
-    pub(super) fn resume(&mut self, connection: usize, now: u64) {
-        let channels = &self.channels;
-        let blocked = self.consumers.iter().filter(|consumer| {
-            channels[consumer.channel].connection == connection
-                && !self.waits(consumer.id)
-                && !self.turns.contains(&consumer.id)
-        });
-        let mut blocked: Vec<_> = blocked.map(|consumer| consumer.id).collect();
-        blocked.sort_unstable();
-        self.turns.extend(blocked);
-        self.dispatch(now);
-    }
-
     fn expire(&mut self, now: u64) {
-        while let Some(front) = self.ready.front() {
+        while let Some(front) = self.front() {
             let expires_at = front.message.expires_at;
             if expires_at.is_none_or(|expires_at| expires_at > now) {
                 return;
             }
-            if let Some(dead) = self.ready.pop_front() {
-                self.bury(Reason::Expired, dead.position, &dead.message);
+            if let Some(dead) = self.take_front() {
+                self.bury(Reason::Expired, dead.position, &dead.message, now);
             }
         }
-    }
-
-    fn dispatch(&mut self, now: u64) {
-        while !self.held {
-            self.expire(now);
-            let Some(held_bytes) = self.ready.front().map(|head| head.message.held_bytes) else {
-                return;
-            };
-            let Some((turn, index)) = self.whose_turn() else {
-                return;
-            };
-            self.turns.remove(turn);
-            let consumer = &mut self.consumers[index];
-            let channel = &mut self.channels[consumer.channel];
-            let connection = &mut self.connections[channel.connection];
-            let limited = !consumer.no_ack;
-            if limited && consumer.prefetch > 0 && consumer.unacked >= consumer.prefetch {
-                continue;
-            }
-            if connection.room() == 0 {
-                connection.waited_for = true;
-                continue;
-            }
-            if limited && channel.limit > 0 && channel.used >= channel.limit {
-                channel.waited_for = true;
-                continue;
-            }
-            connection.held_bytes += held_bytes;
-            self.turns.push_back(consumer.id);
-            let Some(Waiting {
-                position, message, ..
-            }) = self.ready.pop_front()
-            else {
-                return;
-            };
-            connection.sent.push(Sent {
-                consumer: Some(consumer.id),
-                no_ack: consumer.no_ack,
-                position,
-                message: message.clone(),
-            });
-            if limited {
-                consumer.unacked += 1;
-                channel.used += 1;
-                self.unacked.insert(position, (Some(consumer.id), message));
-            } else {
-                self.stored.remove(&position);
-            }
-        }
-    }
-
-    /// The first of the highest priority: its place among the turns and among the consumers.
-    fn whose_turn(&self) -> Option<(usize, usize)> {
-        let index_of = |id: &u64| self.consumers.iter().position(|other| other.id == *id);
-        let candidates = self
-            .turns
-            .iter()
-            .enumerate()
-            .filter_map(|(turn, id)| Some((turn, index_of(id)?)));
-        candidates.min_by_key(|(turn, index)| (-self.consumers[*index].priority, *turn))
     }
 }
