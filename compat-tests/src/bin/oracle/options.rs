@@ -15,6 +15,7 @@ usage: oracle [OPTIONS] [NAME...]
   --transcript            print what both said, also where they agree
   --walks N               random walks after the scripts (ORACLE_WALKS; default 300, with names 0;
                           with `-` as name alone)
+  --quorum-walks N        the same over quorum queues (ORACLE_QUORUM_WALKS; default 40)
   --seed N                of the first walk (ORACLE_SEED; default: 1)
   --serve                 start RabbitMQ, print its addresses, wait for the end of the input
   --jobs N                scripts at a time (ORACLE_JOBS; default 8)
@@ -25,6 +26,7 @@ usage: oracle [OPTIONS] [NAME...]
   --list                  print the scripts' names and stop";
 
 const WALKS: u64 = 300;
+const QUORUM_WALKS: u64 = 40;
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -37,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) only_serves: bool,
     pub(crate) jobs: usize,
     pub(crate) walks: u64,
+    pub(crate) quorum_walks: u64,
     pub(crate) seed: u64,
     pub(crate) rabbitmq: Option<Addresses>,
     pub(crate) leveret: Option<Addresses>,
@@ -102,6 +105,7 @@ impl Options {
             only_lists: false,
             only_serves: false,
             walks: 0,
+            quorum_walks: 0,
             seed: from_environment("ORACLE_SEED", 1)?,
             jobs: from_environment("ORACLE_JOBS", 8)?,
             rabbitmq: None,
@@ -109,7 +113,7 @@ impl Options {
             profile: None,
             binary: default_binary(),
         };
-        let mut walks = None;
+        let mut walks = [None; 2];
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             match name.as_str() {
@@ -121,20 +125,25 @@ impl Options {
                     let value = arguments
                         .next()
                         .ok_or_else(|| format!("{name}: no value"))?;
-                    if name == "--walks" {
-                        walks = Some(parsed(&name, &value)?);
-                    } else {
-                        options.take(&name, &value)?;
+                    match name.as_str() {
+                        "--walks" => walks[0] = Some(parsed(&name, &value)?),
+                        "--quorum-walks" => walks[1] = Some(parsed(&name, &value)?),
+                        _ => options.take(&name, &value)?,
                     }
                 }
                 _ => options.names.push(name),
             }
         }
-        options.walks = match walks {
-            Some(walks) => walks,
-            None if options.is_partial() => 0,
-            None => from_environment("ORACLE_WALKS", WALKS)?,
+        let number = |wanted, variable, fallback| match wanted {
+            Some(walks) => Ok(walks),
+            None if options.is_partial() => Ok(0),
+            None => from_environment(variable, fallback),
         };
+        let [wanted, quorum] = walks;
+        let walks = number(wanted, "ORACLE_WALKS", WALKS)?;
+        let quorum_walks = number(quorum, "ORACLE_QUORUM_WALKS", QUORUM_WALKS)?;
+        options.walks = walks;
+        options.quorum_walks = quorum_walks;
         Ok(Some(options))
     }
 

@@ -51,6 +51,10 @@ struct Play {
     patience: Duration,
     /// Channels to open again when they were closed.
     kept_open: Vec<Place>,
+    /// Queues that must hold equally much before the next line.
+    kept_even: Vec<String>,
+    /// Those that were waited for in vain.
+    uneven_queues: Vec<String>,
     /// Differences in what was said that were waited out already.
     uneven: HashMap<String, i64>,
 }
@@ -71,6 +75,8 @@ pub(crate) fn play(
         tempo,
         patience: tempo.patience,
         kept_open: Vec::new(),
+        kept_even: Vec::new(),
+        uneven_queues: Vec::new(),
         uneven: HashMap::new(),
     };
     drop(sender);
@@ -99,7 +105,48 @@ impl Play {
                 self.settle(&places)?;
             }
         }
+        self.even()?;
         self.reopen()
+    }
+
+    /// Waits until the queues that are kept even hold equally much; each that does not is waited for once.
+    fn even(&mut self) -> Result<(), String> {
+        let mut has_waited = false;
+        for queue in self.kept_even.clone() {
+            let until = Instant::now() + self.patience;
+            loop {
+                let counts = [self.counts(0, &queue)?, self.counts(1, &queue)?];
+                let [left, right] = counts.map(|counts| counts.map(|(messages, _)| messages));
+                let is_even = left == right;
+                let known = self.uneven_queues.iter().position(|other| *other == queue);
+                match known {
+                    Some(index) if is_even => drop(self.uneven_queues.remove(index)),
+                    Some(_) => break,
+                    None => {}
+                }
+                if is_even {
+                    break;
+                }
+                if Instant::now() > until {
+                    self.uneven_queues.push(queue);
+                    break;
+                }
+                has_waited = true;
+                self.hear_one(Duration::from_millis(5));
+            }
+        }
+        if has_waited {
+            self.settle(&[])?;
+        }
+        Ok(())
+    }
+
+    fn counts(&mut self, index: usize, queue: &str) -> Result<Option<(u64, u64)>, String> {
+        let probe = match &mut self.probes[index] {
+            Some(probe) => probe,
+            none => none.insert(Probe::open(&self.sides[index].endpoint)?),
+        };
+        probe.counts(queue)
     }
 
     fn reopen(&mut self) -> Result<(), String> {
@@ -177,6 +224,10 @@ impl Play {
                 self.kept_open.clone_from(places);
                 return Ok(None);
             }
+            Step::KeepEven { queues } => {
+                self.kept_even.clone_from(queues);
+                return Ok(None);
+            }
             Step::Drain { place, queue } => {
                 self.drain(place, queue)?;
                 return Ok(None);
@@ -249,6 +300,7 @@ impl Play {
             | Step::Wait { .. }
             | Step::Pause { .. }
             | Step::KeepOpen { .. }
+            | Step::KeepEven { .. }
             | Step::Drain { .. } => Ok(()),
         }
     }
@@ -288,12 +340,8 @@ impl Play {
         wanted: (Option<u64>, Option<u64>),
     ) -> Result<(), String> {
         let until = Instant::now() + AWAIT;
-        let probe = match &mut self.probes[index] {
-            Some(probe) => probe,
-            none => none.insert(Probe::open(&self.sides[index].endpoint)?),
-        };
         loop {
-            let found = probe.counts(queue)?;
+            let found = self.counts(index, queue)?;
             let fits = |wanted: Option<u64>, got| wanted.is_none_or(|wanted| wanted == got);
             let is_reached = match found {
                 None => wanted == (None, None),

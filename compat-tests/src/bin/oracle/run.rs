@@ -11,6 +11,7 @@ use crate::side::Endpoint;
 use crate::transcript::Difference;
 use crate::transcript::Record;
 use crate::transcript::compare;
+use crate::walk::Kind;
 use crate::walks;
 use leveret_compat_tests::assertions::Checked;
 use leveret_compat_tests::naming::unique_prefix;
@@ -159,7 +160,7 @@ fn scripts(options: &Options) -> Checked<Vec<Script>> {
         let is_named = |name: &String| name != "-" && script.name.contains(name.as_str());
         options.names.is_empty() || options.names.iter().any(is_named)
     });
-    if scripts.is_empty() && options.walks == 0 {
+    if scripts.is_empty() && options.walks + options.quorum_walks == 0 {
         return Err("no such script".into());
     }
     Ok(scripts)
@@ -272,8 +273,15 @@ fn with_brokers(
         }
     });
     let (equal, listed, mut failed) = *tally.lock();
-    let walks = walks::run(options, &brokers, &known);
-    failed += walks.1;
+    let mut walked = 0;
+    for (kind, count) in [
+        (Kind::Classic, options.walks),
+        (Kind::Quorum, options.quorum_walks),
+    ] {
+        let walks = walks::run(kind, count, options, &brokers, &known);
+        walked += walks.0;
+        failed += walks.1;
+    }
     let ended = [brokers.rabbitmq.has_ended(), brokers.leveret.has_ended()];
     for status in ended.into_iter().flatten() {
         println!("not ok: a broker ended: {status}");
@@ -286,10 +294,9 @@ fn with_brokers(
         }
     }
     println!(
-        "{equal} scripts and {} walks equal, {listed} scripts with a known difference, {:.0?}",
-        walks.0,
+        "{equal} scripts and {walked} walks equal, {listed} scripts with a known difference, {:.0?}",
         started.elapsed()
     );
-    println!("{} passed, {failed} failed", equal + listed + walks.0);
+    println!("{} passed, {failed} failed", equal + listed + walked);
     Ok(failed)
 }

@@ -78,6 +78,10 @@ pub(crate) enum Step {
     KeepOpen {
         places: Vec<Place>,
     },
+    /// From now on, after each line, until the queues of both brokers hold equally much.
+    KeepEven {
+        queues: Vec<String>,
+    },
     /// Takes all messages out of a queue, one after the other.
     Drain {
         place: Place,
@@ -360,6 +364,9 @@ impl Step {
                     .split_whitespace()
                     .map(place)
                     .collect::<Result<_, _>>()?,
+            },
+            "keep-even" => Self::KeepEven {
+                queues: rest.split_whitespace().map(str::to_owned).collect(),
             },
             "drain" => {
                 let (at, queue) = two(rest);

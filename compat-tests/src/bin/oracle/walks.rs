@@ -12,6 +12,7 @@ use crate::script::Script;
 use crate::transcript::Difference;
 use crate::transcript::compare;
 use crate::walk;
+use crate::walk::Kind;
 use parking_lot::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,7 @@ const SHRINK: Duration = Duration::from_secs(120);
 struct Worker<'a> {
     brokers: &'a Brokers,
     known: &'a Known,
+    kind: Kind,
     ground: Option<Ground>,
 }
 
@@ -42,7 +44,7 @@ impl Worker<'_> {
             Some(ground) => ground,
             None => self.brokers.ground()?,
         };
-        let script = Script::parse(name, &walk::script(commands))?;
+        let script = Script::parse(name, &walk::script(self.kind, commands))?;
         let mut records = play(&script, &ground.id, &ground.endpoints, TEMPOS[tempo])?;
         self.known.replace(&mut records);
         let differences = compare(&records[0], &records[1]);
@@ -81,8 +83,8 @@ impl Worker<'_> {
 
     /// Prints what is wrong with this seed's walk; whether it was equal.
     fn judge(&mut self, seed: u64, printing: &Mutex<()>) -> bool {
-        let name = format!("walk {seed}");
-        let commands = walk::walk(seed);
+        let name = format!("{} {seed}", self.kind.name());
+        let commands = walk::walk(self.kind, seed);
         for tempo in 0..TEMPOS.len() {
             match self.differences(&name, &commands, tempo) {
                 Ok((_, differences)) if differences.is_empty() => return true,
@@ -97,7 +99,7 @@ impl Worker<'_> {
         let outcome = self.differences(&name, &commands, 2);
         let _printing = printing.lock();
         println!("not ok {name}, as a script:");
-        println!("{}", walk::script(&commands));
+        println!("{}", walk::script(self.kind, &commands));
         match outcome {
             Ok((script, differences)) => print_differences(&script, &differences),
             Err(reason) => println!("{reason}"),
@@ -107,12 +109,18 @@ impl Worker<'_> {
 }
 
 /// How many walks were equal, and how many not.
-pub(crate) fn run(options: &Options, brokers: &Brokers, known: &Known) -> (usize, usize) {
-    let seeds = options.seed..options.seed.saturating_add(options.walks);
+pub(crate) fn run(
+    kind: Kind,
+    count: u64,
+    options: &Options,
+    brokers: &Brokers,
+    known: &Known,
+) -> (usize, usize) {
+    let seeds = options.seed..options.seed.saturating_add(count);
     if seeds.is_empty() {
         return (0, 0);
     }
-    println!("{} walks from seed {}", options.walks, options.seed);
+    println!("{count} {}s from seed {}", kind.name(), options.seed);
     let next = AtomicU64::new(seeds.start);
     let tally = Mutex::new((0, 0));
     let printing = Mutex::new(());
@@ -122,6 +130,7 @@ pub(crate) fn run(options: &Options, brokers: &Brokers, known: &Known) -> (usize
                 let mut worker = Worker {
                     brokers,
                     known,
+                    kind,
                     ground: None,
                 };
                 loop {

@@ -8,6 +8,8 @@
 //! transactions where a queue refuses, for they do nothing at all in Leveret. The channels that a
 //! command closes are opened again.
 
+mod quorum;
+
 use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -121,14 +123,40 @@ const FORBIDDEN: &[&str] = &[
     "tx.rollback",
 ];
 
+/// What the queues of a walk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Classic,
+    Quorum,
+}
+
+impl Kind {
+    /// What a walk of this kind is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "walk",
+            Self::Quorum => "quorum walk",
+        }
+    }
+
+    /// Lines that shrinking must not take, before the commands.
+    fn begin(self) -> &'static [&'static str] {
+        match self {
+            Self::Classic => BEGIN,
+            Self::Quorum => quorum::BEGIN,
+        }
+    }
+}
+
 struct Walker {
     random: StdRng,
     lines: Vec<String>,
 }
 
-/// Lines that shrinking must not take, before and after the commands.
-pub(crate) const BEGIN: &[&str] = &["keep-open a1 b1 c1 a3 b2"];
-pub(crate) const END: &[&str] = &[
+const BEGIN: &[&str] = &["keep-open a1 b1 c1 a3 b2"];
+
+/// Lines that shrinking must not take, after the commands.
+const END: &[&str] = &[
     "keep-open",
     "a0 connection.close",
     "b0 connection.close",
@@ -143,36 +171,21 @@ pub(crate) const END: &[&str] = &[
 ];
 
 /// The commands of this seed's walk.
-pub(crate) fn walk(seed: u64) -> Vec<String> {
+pub(crate) fn walk(kind: Kind, seed: u64) -> Vec<String> {
     let mut walker = Walker {
         random: StdRng::seed_from_u64(seed),
         lines: Vec::new(),
     };
-    for queue in QUEUES {
-        if walker.one_in(8) {
-            continue;
-        }
-        let flags = walker.pick(&["", "", " durable"]);
-        let arguments = walker.pick(&QUEUE_ARGUMENTS[..18]);
-        walker.push(format!(
-            "a1 queue.declare queue={queue}{flags} arguments={{{arguments}}}"
-        ));
-    }
-    walker.push("a1 exchange.declare exchange=e1 type=fanout".to_owned());
-    let kind = walker.pick(TYPES);
-    walker.push(format!("a1 exchange.declare exchange=e2 type={kind}"));
-    for _ in 0..3 {
-        walker.bind();
-    }
-    for _ in 0..COMMANDS {
-        walker.command();
+    match kind {
+        Kind::Classic => walker.classic_walk(),
+        Kind::Quorum => walker.quorum_walk(COMMANDS),
     }
     walker.lines
 }
 
 /// A script of these commands.
-pub(crate) fn script(commands: &[String]) -> String {
-    let lines = BEGIN.iter().copied();
+pub(crate) fn script(kind: Kind, commands: &[String]) -> String {
+    let lines = kind.begin().iter().copied();
     let lines = lines.chain(commands.iter().map(String::as_str));
     lines
         .chain(END.iter().copied())
@@ -181,6 +194,28 @@ pub(crate) fn script(commands: &[String]) -> String {
 }
 
 impl Walker {
+    fn classic_walk(&mut self) {
+        for queue in QUEUES {
+            if self.one_in(8) {
+                continue;
+            }
+            let flags = self.pick(&["", "", " durable"]);
+            let arguments = self.pick(&QUEUE_ARGUMENTS[..18]);
+            self.push(format!(
+                "a1 queue.declare queue={queue}{flags} arguments={{{arguments}}}"
+            ));
+        }
+        self.push("a1 exchange.declare exchange=e1 type=fanout".to_owned());
+        let kind = self.pick(TYPES);
+        self.push(format!("a1 exchange.declare exchange=e2 type={kind}"));
+        for _ in 0..3 {
+            self.bind();
+        }
+        for _ in 0..COMMANDS {
+            self.command();
+        }
+    }
+
     fn one_in(&mut self, count: u32) -> bool {
         self.random.random_ratio(1, count)
     }
@@ -342,6 +377,13 @@ impl Walker {
         self.push(format!("{channel} {line}"));
     }
 
+    fn get(&mut self) {
+        let channel = self.pick(GETTING);
+        let queue = self.pick(&["q1", "q2", "q3", "\"\""]);
+        let no_ack = self.maybe(3, " no-ack");
+        self.push(format!("{channel} basic.get queue={queue}{no_ack}"));
+    }
+
     fn delete(&mut self) {
         let channel = self.channel();
         let line = match self.random.random_range(0..5) {
@@ -365,12 +407,7 @@ impl Walker {
             0..30 => self.publish(),
             30..45 => self.settle(),
             45..60 => self.consume(),
-            60..68 => {
-                let channel = self.pick(GETTING);
-                let queue = self.pick(&["q1", "q2", "q3", "\"\""]);
-                let no_ack = self.maybe(3, " no-ack");
-                self.push(format!("{channel} basic.get queue={queue}{no_ack}"));
-            }
+            60..68 => self.get(),
             68..76 => self.declare(),
             76..82 => self.bind(),
             82..86 => self.delete(),
@@ -413,10 +450,12 @@ mod tests {
 
     #[test]
     fn every_walk_is_a_script_and_a_seed_is_always_the_same_walk() {
-        for seed in 0..500 {
-            let commands = walk(seed);
-            assert_eq!(commands, walk(seed));
-            Script::parse("walk", &script(&commands)).unwrap();
+        for kind in [Kind::Classic, Kind::Quorum] {
+            for seed in 0..500 {
+                let commands = walk(kind, seed);
+                assert_eq!(commands, walk(kind, seed));
+                Script::parse("walk", &script(kind, &commands)).unwrap();
+            }
         }
     }
 }
