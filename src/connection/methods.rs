@@ -17,6 +17,7 @@ use crate::connection::turn::Turn;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ReplyCode;
+use crate::model::release::Deprecated;
 use crate::protocol::encode;
 use crate::protocol::envelope::Frame;
 use crate::protocol::method::Method;
@@ -106,6 +107,9 @@ impl Connection {
                 global,
             } => {
                 let global = global && has_global_qos;
+                if global {
+                    Deprecated::GlobalQos.warn();
+                }
                 channel.qos(prefetch_size, prefetch_count, global, turn_of_channel)
             }
             Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_))) => Err(second_open()),

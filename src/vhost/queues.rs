@@ -16,6 +16,7 @@ use crate::model::Release;
 use crate::model::ReplyCode;
 use crate::model::arguments;
 use crate::model::release;
+use crate::model::release::Deprecated;
 use crate::queue::Ended;
 use crate::queue::Queue;
 use crate::queue::QueueArguments;
@@ -97,17 +98,28 @@ impl Vhost {
         let is_shared = !spec.durable && spec.owner.is_none();
         let has_locator = queue_type == QueueType::Classic
             && spec.arguments.value("x-queue-master-locator").is_some();
-        let feature = if is_shared && !permitted.transient_nonexcl_queues {
-            "transient_nonexcl_queues"
-        } else if has_locator && !permitted.queue_master_locator {
-            "queue_master_locator"
-        } else {
-            return Ok(());
-        };
-        Err(AmqpError::new(
-            ReplyCode::InternalError,
-            release::denied(feature),
-        ))
+        let used = [
+            (
+                is_shared,
+                permitted.transient_nonexcl_queues,
+                Deprecated::TransientNonexclQueues,
+            ),
+            (
+                has_locator,
+                permitted.queue_master_locator,
+                Deprecated::QueueMasterLocator,
+            ),
+        ];
+        for (_, is_permitted, feature) in used.into_iter().filter(|(is_used, ..)| *is_used) {
+            if !is_permitted {
+                return Err(AmqpError::new(
+                    ReplyCode::InternalError,
+                    release::denied(feature),
+                ));
+            }
+            feature.warn();
+        }
+        Ok(())
     }
 
     /// Where the virtual host has a default type, a declaration without one means the type of what exists, else the

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::model::Permitted;
+use crate::model::release::Deprecated;
 use crate::vhost::policies::Definition;
 use crate::vhost::policies::PolicyKind;
 use crate::vhost::policies::term::pairs;
@@ -210,6 +211,13 @@ pub(super) fn judge(
     if definition.contains_key("queue-master-locator") && !permitted.queue_master_locator {
         let text = "use of deprecated queue-master-locator argument is not permitted";
         return Err(text.to_owned());
+    }
+    if definition.contains_key("queue-master-locator") {
+        Deprecated::QueueMasterLocator.warn();
+    }
+    let mirrors = |key: &Key| definition.contains_key(key.name);
+    if permitted.classic_queue_mirroring && MIRRORING.iter().any(mirrors) {
+        Deprecated::ClassicQueueMirroring.warn();
     }
     for key in KEYS {
         if let (Some(value), Some(key)) = (definition.get(key.name), known(key.name)) {
