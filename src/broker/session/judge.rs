@@ -34,7 +34,7 @@ pub(super) struct Judged {
 
 /// What the properties of one message come to.
 #[derive(Clone, Default)]
-struct Verdict {
+pub(super) struct Verdict {
     /// These are passed on instead.
     header: Option<Arc<[u8]>>,
     copies: Option<Arc<[String]>>,
@@ -87,6 +87,21 @@ impl Session {
 
     /// Checks in RabbitMQ's order: 3.13 checks `user-id` before the others, 4 after them.
     fn verdict(&self, channel: ChannelId, message: MessageRef<'_>) -> Result<Verdict, AmqpError> {
+        let verdict = self.demands(channel, message)?;
+        if self.broker.shared.release == Release::V4
+            && let Some(claimed) = Fields(message.header()).user_id()
+        {
+            self.check_user_id(&claimed)?;
+        }
+        Ok(verdict)
+    }
+
+    /// All but what 4 checks last; there, topic permissions come in between.
+    pub(super) fn demands(
+        &self,
+        channel: ChannelId,
+        message: MessageRef<'_>,
+    ) -> Result<Verdict, AmqpError> {
         let (traits, fields) = (message.traits(), Fields(message.header()));
         let mut verdict = Verdict::default();
         let mut header = None;
@@ -98,10 +113,10 @@ impl Session {
             };
             header = Some(properties::with_reply_to(message.header(), &replies.name));
         }
-        let is_user_id_first = self.broker.shared.release == Release::V3;
-        let user_id = fields.user_id();
-        if let Some(claimed) = user_id.as_deref().filter(|_| is_user_id_first) {
-            self.check_user_id(claimed)?;
+        if self.broker.shared.release == Release::V3
+            && let Some(claimed) = fields.user_id()
+        {
+            self.check_user_id(&claimed)?;
         }
         if let Some(expiration) = fields.expiration() {
             check_expiration(&expiration)?;
@@ -111,9 +126,6 @@ impl Session {
                 AmqpError::precondition_failed(format!("invalid message: {error}"))
             })?;
             verdict.copies = (!keys.is_empty()).then(|| keys.into());
-        }
-        if let Some(claimed) = user_id.as_deref().filter(|_| !is_user_id_first) {
-            self.check_user_id(claimed)?;
         }
         verdict.header = header.map(Arc::from);
         Ok(verdict)

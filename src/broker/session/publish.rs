@@ -17,6 +17,7 @@ use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::Lsn;
 use crate::model::MessageRef;
+use crate::model::Release;
 use crate::model::Run;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::queue::flow::PAUSE_MS;
@@ -260,7 +261,7 @@ impl Session {
     /// Checks the messages up to the first that is refused, and routes them. Replies leave at once, for no queue takes
     /// them.
     fn address(&mut self, channel: ChannelId, run: &Run) -> Result<Addressed, AmqpError> {
-        let (exchange, route) = self.target(run.first())?;
+        let (exchange, route) = self.target(channel, run.first())?;
         let addressed = if run.may_be_demanding() || route.each_message {
             self.address_each(&exchange, route, self.judge(channel, run))?
         } else {
@@ -378,7 +379,11 @@ impl Session {
     }
 
     /// The exchange and route of a message: checked once for all that are alike.
-    fn target(&mut self, message: MessageRef<'_>) -> Result<(Arc<Exchange>, Route), AmqpError> {
+    fn target(
+        &mut self,
+        channel: ChannelId,
+        message: MessageRef<'_>,
+    ) -> Result<(Arc<Exchange>, Route), AmqpError> {
         let vhost = self.vhost()?;
         // Read before routing: a change in between only makes the memory stale, never wrong.
         let (vhost_epoch, access_epoch) = (vhost.epoch(), self.broker.access.epoch());
@@ -399,7 +404,13 @@ impl Session {
                 vhost.exchange_resource(name)
             )));
         }
-        self.check_topic_right(Right::Write, &exchange, message.routing_key())?;
+        let checked = self.check_topic_right(Right::Write, &exchange, message.routing_key());
+        if let Err(refused) = checked {
+            // 4 has looked at the properties before.
+            let is_late = self.broker.shared.release == Release::V4;
+            let other = is_late.then(|| self.demands(channel, message).err());
+            return Err(other.flatten().unwrap_or(refused));
+        }
         let route = vhost.route(&exchange, &[message.routing_key()]);
         self.routes.remember(Remembered {
             key: message.route().into(),

@@ -1,6 +1,7 @@
 //! Where RabbitMQ 4 differs from 3.13, and what of what it is about to drop may be forbidden.
 
 use super::*;
+use crate::auth::TopicPermissionRecord;
 use crate::model::Permitted;
 use crate::model::Release;
 use crate::routing::RoutingError;
@@ -38,6 +39,39 @@ fn a_user_id_is_checked_first_in_3_and_last_in_4() {
             mandatory: false,
         };
         check_refused(client.publish(CHANNEL, publish), 406, why);
+    }
+}
+
+#[test]
+fn in_4_a_topic_is_judged_after_the_properties_but_before_the_user_id() {
+    let refused = "write access to topic 'other'";
+    let late = AMQPProperties::default().with_expiration("late".into());
+    let claimed = AMQPProperties::default().with_user_id("root".into());
+    for (release, properties, code, why) in [
+        (Release::V3, &late, 403, refused),
+        (Release::V4, &late, 406, "invalid expiration 'late'"),
+        (Release::V4, &claimed, 403, refused),
+    ] {
+        let node = of_release(release);
+        let mut client = node.client();
+        client.exchange("x", "topic");
+        let permission = TopicPermissionRecord {
+            user: "guest".to_owned(),
+            vhost: "/".to_owned(),
+            exchange: "x".to_owned(),
+            write: "^w".to_owned(),
+            read: String::new(),
+        };
+        node.access()
+            .set_topic_permission(permission)
+            .expect("a pattern");
+        let publish = Publish {
+            run: run_of("x", "other", &[("a", properties.clone())]),
+            mandatory: false,
+        };
+        let error = client.publish(CHANNEL, publish).expect_err("refused");
+        assert_eq!(error.code().code(), code, "{error:?}");
+        assert!(error.text().contains(why), "{error:?}");
     }
 }
 
