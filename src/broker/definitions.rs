@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::auth::PermissionRecord;
 use crate::auth::TopicPermissionRecord;
@@ -23,6 +24,9 @@ pub(super) enum Kind {
     User = 2,
     Permission = 3,
     TopicPermission = 4,
+    GlobalParameter = 5,
+    VhostLimits = 6,
+    UserLimits = 7,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +127,33 @@ pub(super) fn undefine_topic_permission(permission: &TopicPermissionRecord) -> R
     }
 }
 
+/// A value under a name.
+#[derive(Serialize, Deserialize)]
+struct NamedRecord {
+    name: String,
+    value: Value,
+}
+
+pub(super) fn define_named(kind: Kind, name: &str, value: &Value) -> Record {
+    let record = NamedRecord {
+        name: name.to_owned(),
+        value: value.clone(),
+    };
+    define(kind, name.as_bytes().to_vec(), &record)
+}
+
+pub(super) fn undefine_named(kind: Kind, name: &str) -> Record {
+    Record::Undefine {
+        kind: kind as u8,
+        key: name.as_bytes().to_vec(),
+    }
+}
+
+pub(super) fn read_named(definitions: &[Definition], kind: Kind) -> Vec<(String, Value)> {
+    let records = read_all::<NamedRecord>(definitions, kind).into_iter();
+    records.map(|record| (record.name, record.value)).collect()
+}
+
 fn read_all<T: DeserializeOwned>(definitions: &[Definition], kind: Kind) -> Vec<T> {
     let of_kind = definitions
         .iter()
@@ -188,6 +219,8 @@ pub fn inventory(definitions: &[Definition]) -> (Owners, Vec<String>) {
             malformed::<PermissionRecord>(definition)
         } else if is(Kind::TopicPermission) {
             malformed::<TopicPermissionRecord>(definition)
+        } else if is(Kind::GlobalParameter) || is(Kind::VhostLimits) || is(Kind::UserLimits) {
+            malformed::<NamedRecord>(definition)
         } else {
             None
         }

@@ -4,12 +4,15 @@
 //! of any front door.
 
 mod access;
+mod acting;
 mod administered;
 mod connections;
 mod definitions;
 mod events;
+mod limits;
 mod log;
 mod options;
+mod parameters;
 mod replies;
 mod session;
 mod start;
@@ -17,27 +20,43 @@ mod start;
 mod tests;
 mod vhosts;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
 
+use crate::metrics::Churn;
+use crate::metrics::QueueCounts;
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
 use crate::model::Lsn;
 use crate::model::VhostName;
+use crate::queue::QueueType;
 use crate::store::CommitWaiter;
 use crate::store::Store;
 use crate::vhost::Clock;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
 pub use access::Access;
+pub use acting::Acting;
+pub use acting::Sent;
 pub use administered::Administered;
+pub use connections::ChannelInfo;
 pub use connections::ConnectionInfo;
 pub use connections::Connections;
+pub use connections::ConsumerInfo;
+pub use connections::Settled;
+pub use connections::Traffic;
 pub use definitions::inventory;
+use limits::AllLimits;
+pub use limits::InvalidLimit;
+pub use limits::LimitKind;
+pub use limits::LimitSet;
+pub use limits::Limits;
 pub use options::BrokerOptions;
+pub use parameters::Parameters;
 pub use replies::Replies;
 pub use session::Session;
 pub use start::StartError;
@@ -48,6 +67,8 @@ pub struct Broker {
     shared: Arc<Shared>,
     vhosts: DashMap<VhostName, Arc<Vhost>>,
     access: Access,
+    limits: AllLimits,
+    parameters: Parameters,
     connections: Connections,
     replies: Replies,
     next_connection: AtomicU64,
@@ -63,6 +84,33 @@ impl Broker {
     /// Users and permissions.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Limits of virtual hosts and users.
+    pub fn limits(&self, kind: LimitKind) -> &Limits {
+        self.limits.of(kind)
+    }
+
+    /// Parameters of the node.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// What the cluster that this node is alone is called.
+    pub fn cluster_name(&self) -> String {
+        let named = self.parameters.value("cluster_name");
+        let named = named.as_ref().and_then(serde_json::Value::as_str);
+        named.unwrap_or(&self.options.cluster_name).to_owned()
+    }
+
+    /// What comes and goes on the node.
+    pub fn churn(&self) -> &Churn {
+        &self.shared.churn
+    }
+
+    /// What queues of each type have counted.
+    pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
+        self.shared.queue_counts()
     }
 
     /// Client connections.

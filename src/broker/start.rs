@@ -7,9 +7,11 @@ use dashmap::DashMap;
 
 use crate::auth::AuthError;
 use crate::broker::Access;
+use crate::broker::AllLimits;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::broker::Connections;
+use crate::broker::Parameters;
 use crate::broker::Replies;
 use crate::broker::definitions;
 use crate::model::UserName;
@@ -70,6 +72,8 @@ impl Broker {
         let shared = Arc::new(shared);
         let broker = Arc::new(Self {
             access: Access::new(options.loopback_users.clone(), Arc::clone(&store)),
+            limits: AllLimits::new(&store),
+            parameters: Parameters::new(Arc::clone(&store)),
             options,
             shared,
             vhosts: DashMap::new(),
@@ -78,6 +82,7 @@ impl Broker {
             next_connection: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         });
+        broker.parameters.restore(&recovered.definitions);
         let vhosts = definitions::read_vhosts(&recovered.definitions);
         if vhosts.is_empty() {
             broker.first_start()?;
@@ -86,6 +91,8 @@ impl Broker {
         for (name, metadata) in vhosts {
             broker.add_vhost(&name, metadata);
         }
+        broker.limits.restore(&recovered.definitions);
+        broker.apply_queue_limits();
         broker.access.restore(
             definitions::read_users(&recovered.definitions),
             definitions::read_permissions(&recovered.definitions),

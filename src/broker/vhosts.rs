@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dashmap::Entry;
 
 use crate::broker::Broker;
+use crate::broker::LimitKind;
 use crate::broker::definitions;
 use crate::model::Lsn;
 use crate::model::ReplyCode;
@@ -44,11 +45,13 @@ impl Broker {
         let (_, vhost) = self.vhosts.remove(name)?;
         // Before its contents, so that nobody comes in meanwhile.
         let cleared = self.access.remove_vhost(name);
+        let cleared = cleared.max(self.limits.of(LimitKind::Vhost).clear_all(name));
         self.connections.close(
             |connection| *connection.vhost == *name,
             ReplyCode::ConnectionForced,
             vhost.deletion_text(),
         );
+        self.connections.forget(name);
         let emptied = vhost.delete_all();
         // Last: a start that finds the contents without it would not know where they belong.
         let store = &self.shared.store;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use amq_protocol::types::FieldTable;
 
+use crate::metrics::ChannelStats;
 use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::ChannelId;
@@ -146,6 +147,10 @@ pub struct Published {
     pub rewritten: Option<Run>,
     /// Why the message after these, and all behind it, were not taken.
     pub fault: Option<AmqpError>,
+    /// Copies that went to queues.
+    pub routed: u64,
+    /// Messages that no queue took and that nobody wants back.
+    pub dropped: u64,
 }
 
 /// A [`Publish`] of a transaction, checked and routed.
@@ -211,6 +216,11 @@ pub trait Host {
 
     /// `channel.open`.
     fn open_channel(&mut self, channel: ChannelId) -> Result<(), AmqpError>;
+
+    /// Where the machine counts what happens on a channel that was opened just now. For listings.
+    fn counts(&mut self, channel: ChannelId, stats: &Arc<ChannelStats>) {
+        let _ = (channel, stats);
+    }
 
     /// The channel ends for whatever reason: its consumers go, then `unacked` returns to the queues.
     fn close_channel(&mut self, channel: ChannelId, unacked: Vec<Delivered>);

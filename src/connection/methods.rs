@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::channel;
 use amq_protocol::protocol::connection;
@@ -158,8 +160,10 @@ impl Connection {
             self.flush(turn);
             return self.fail(error.widened(), CHANNEL_OPEN, turn);
         }
+        let stats = Arc::default();
+        turn.host.counts(id, &stats);
         let prefetch = self.shared.options.default_prefetch;
-        self.channels.insert(id, Channel::new(id, prefetch));
+        self.channels.insert(id, Channel::new(id, prefetch, stats));
         let ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
         encode::method(turn.out, id, &AMQPClass::Channel(ok));
     }

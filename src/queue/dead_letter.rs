@@ -130,6 +130,13 @@ impl Queue {
         records: &mut Vec<Record>,
     ) {
         self.left(first, &run);
+        let count = run.len() as u64;
+        match reason {
+            Reason::MaxLength => self.stats.dead_maxlen += count,
+            Reason::Expired => self.stats.dead_expired += count,
+            Reason::Rejected => self.stats.dead_rejected += count,
+            Reason::DeliveryLimit => self.stats.dead_delivery_limit += count,
+        }
         if self.options.arguments.dead_letter.is_none() {
             self.settle_record(first, &run, records);
             return;

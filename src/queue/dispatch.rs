@@ -54,9 +54,12 @@ impl Queue {
                 self.consumers.block_next();
                 continue;
             }
+            let bytes_before = self.ready.body_bytes();
             let Some(segment) = self.ready.take_front(taken as usize) else {
                 return;
             };
+            self.stats
+                .delivered(taken, consumer.no_ack, segment.redelivered);
             self.paging.head_is_full = false;
             let range = segment.into_delivered(self.id, Some(consumer.id));
             self.flow.delivered_bytes += range.run.held_bytes() as u64;
@@ -64,6 +67,7 @@ impl Queue {
             if !no_ack {
                 consumer.unacked += taken;
                 self.unacked += taken;
+                self.unacked_bytes += bytes_before - self.ready.body_bytes();
             }
             let (outbox, delivery) = (
                 Arc::clone(&consumer.outbox),

@@ -32,6 +32,7 @@ impl Queue {
     pub(super) fn admit(&mut self, run: Run, now: u64, records: &mut Vec<Record>) {
         let first = self.next_position;
         self.next_position += run.len() as u64;
+        self.stats.publish += run.len() as u64;
         if self.delayed.is_some() {
             self.delay(first, &run, now, records);
             return;
@@ -131,12 +132,17 @@ impl Queue {
     }
 
     /// One record for each stretch of messages that are stored.
-    fn put_records(&self, first: u64, run: &Run, now: u64, records: &mut Vec<Record>) {
-        records.extend(self.stored_stretches(run).map(|stretch| Record::Put {
-            targets: vec![(self.id, Position(first + stretch.start as u64))],
-            run: run.slice(stretch),
-            enqueued_at: now,
+    fn put_records(&mut self, first: u64, run: &Run, now: u64, records: &mut Vec<Record>) {
+        let mut stored = 0;
+        records.extend(self.stored_stretches(run).map(|stretch| {
+            stored += stretch.len() as u64;
+            Record::Put {
+                targets: vec![(self.id, Position(first + stretch.start as u64))],
+                run: run.slice(stretch),
+                enqueued_at: now,
+            }
         }));
+        self.stats.disk_writes += stored;
     }
 }
 

@@ -28,6 +28,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
+use crate::metrics::QueueCounts;
 use crate::model::AmqpError;
 use crate::model::ConsumerId;
 use crate::model::Delivered;
@@ -147,6 +148,9 @@ pub struct Queue {
     expirations: bool,
     consumers: Consumers,
     unacked: u64,
+    /// Body bytes of these; a stream does not know.
+    unacked_bytes: u64,
+    stats: QueueCounts,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
     dead: Vec<Dead>,
     /// Those that come back to [`Queue::take_dead`] later.
@@ -209,6 +213,8 @@ impl Queue {
             stream,
             options,
             unacked: 0,
+            unacked_bytes: 0,
+            stats: QueueCounts::default(),
             dead: Vec::new(),
             kept: Kept::default(),
             delayed: None,
@@ -312,6 +318,26 @@ impl Queue {
             consumers: self.consumers.len() as u64,
             ready_bytes: self.ready.body_bytes(),
         }
+    }
+
+    /// What it has counted since the node started.
+    pub fn stats(&self) -> QueueCounts {
+        self.stats
+    }
+
+    /// Body bytes of delivered messages that are not settled; a stream does not know.
+    pub fn unacked_bytes(&self) -> u64 {
+        self.unacked_bytes
+    }
+
+    /// What its messages in memory take there.
+    pub fn memory_bytes(&self) -> u64 {
+        self.held_bytes()
+    }
+
+    /// When it was last used.
+    pub fn used_at(&self) -> u64 {
+        self.used_at
     }
 
     /// Whether it was deleted: whoever looked it up before must look again.
@@ -446,7 +472,11 @@ impl Queue {
         self.expire(now, records);
         self.page_in_now();
         self.expire(now, records);
-        let segment = self.ready.take_front(1)?;
+        let Some(segment) = self.ready.take_front(1) else {
+            self.stats.get_empty += 1;
+            return None;
+        };
+        self.stats.fetched(no_ack, segment.redelivered);
         // What comes to the front expired does not count as left.
         self.expire(now, records);
         let range = segment.into_delivered(self.id, None);
@@ -455,6 +485,7 @@ impl Queue {
             self.settle_record(range.first, &range.run, records);
         } else {
             self.unacked += 1;
+            self.unacked_bytes += range.run.body_bytes();
         }
         Some(range)
     }

@@ -504,6 +504,7 @@ impl Queue {
                 }
             }
         }
+        self.stats.disk_reads += count;
         // What could not be read is lost, and was reported by the store.
         let lost = away.len().saturating_sub(count);
         let lost_bytes = if whole {

@@ -12,6 +12,8 @@ impl Queue {
         if self.deleted {
             return;
         }
+        let counts = ranges.iter().map(|range| range.run.len() as u64);
+        self.stats.ack += counts.sum::<u64>();
         if self.stream.is_some() {
             return self.credit_all(ranges, now, records);
         }
@@ -98,6 +100,10 @@ impl Queue {
         let count = range.run.len() as u64;
         debug_assert!(self.unacked >= count, "settled more than was out");
         self.unacked = self.unacked.saturating_sub(count);
+        if self.stream.is_none() {
+            let bytes = range.run.body_bytes();
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
+        }
         if let Some(consumer) = range.consumer {
             self.consumers.settled(consumer, count);
         }

@@ -312,6 +312,8 @@ impl Driver {
                 *input = Vec::new();
             }
             *waits = !machine.wants_input();
+            session.stats().received_bytes.add(count as u64);
+            session.stats().received_packets.add(1);
             Ok::<usize, io::Error>(count)
         });
         if let Ok(count) = &result {
@@ -326,14 +328,21 @@ impl Driver {
     }
 
     fn write(&mut self, now: Instant) -> io::Result<()> {
+        let stats = self.ends.session.stats();
         while self.written < self.output.len() {
             match self.socket.try_write(&self.output[self.written..]) {
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    self.written += count;
+                    stats.sent_bytes.add(count as u64);
+                    stats.sent_packets.add(1);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
             self.ends.machine.sent(now);
         }
+        let pending = self.output.len() - self.written;
+        stats.pending_bytes.set(pending as u64);
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
@@ -377,7 +386,10 @@ impl Driver {
             return false;
         }
         let store = self.context.broker.store();
-        if self.ends.session.publishes() && store.congested() {
+        let behind = self.ends.session.publishes() && store.congested();
+        let stats = self.ends.session.stats();
+        stats.held_back.set(u64::from(behind));
+        if behind {
             store.notify_uncongested(Arc::clone(self.ends.session.outbox()) as _);
             // It may have caught up between the question and the request.
             return !store.congested();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use crate::metrics::ExchangeStats;
 use crate::model::Arguments;
 use crate::model::ExchangeName;
 use crate::model::arguments;
@@ -76,6 +77,8 @@ pub struct Exchange {
     pub internal: bool,
     /// Arguments of its declaration.
     pub arguments: Arguments,
+    /// What it counts.
+    pub stats: ExchangeStats,
     pub(super) governed: RwLock<GovernedExchange>,
     pub(super) behaviour: ExchangeType,
     // Written by topology changes only, read when a route is not remembered.
@@ -92,6 +95,7 @@ impl Exchange {
             auto_delete: spec.auto_delete,
             internal: spec.internal,
             arguments: spec.arguments,
+            stats: ExchangeStats::default(),
             governed: RwLock::default(),
             router: RwLock::new(Router::new(behaviour.rule)),
             behaviour,

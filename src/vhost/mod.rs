@@ -28,6 +28,7 @@ mod tests;
 mod timers;
 mod transaction;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
@@ -38,6 +39,8 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
+use crate::metrics::Churn;
+use crate::metrics::QueueCounts;
 use crate::model::ExchangeName;
 use crate::model::Permitted;
 use crate::model::QueueId;
@@ -45,6 +48,7 @@ use crate::model::QueueName;
 use crate::model::Release;
 use crate::model::VhostName;
 use crate::queue::Memory;
+use crate::queue::QueueType;
 use crate::store::Store;
 pub use bind::Binding;
 pub use bind::Target;
@@ -102,6 +106,9 @@ pub struct Shared {
     pub events: Events,
     /// How queues keep within the node's memory.
     pub paging: Paging,
+    /// What comes and goes.
+    pub churn: Churn,
+    past_queues: Mutex<HashMap<QueueType, QueueCounts>>,
     /// All queues of the node by id.
     pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
     next_id: AtomicU64,
@@ -118,9 +125,27 @@ impl Shared {
             permitted: Permitted::default(),
             timers: Timers::default(),
             events: Events::default(),
+            churn: Churn::default(),
+            past_queues: Mutex::default(),
             queues: DashMap::default(),
             next_id: AtomicU64::new(next_id.max(1)),
         }
+    }
+
+    /// What queues of each type have counted since the node started, also those that are gone.
+    pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
+        let mut all = self.past_queues.lock().clone();
+        let queues: Vec<_> = self.queues.iter().map(|queue| Arc::clone(&queue)).collect();
+        for queue in queues {
+            let counts = queue.look(|state| state.stats());
+            *all.entry(queue.queue_type).or_default() += counts;
+        }
+        all
+    }
+
+    /// A queue is about to go: its counters stay.
+    fn keep_counts(&self, queue_type: QueueType, counts: QueueCounts) {
+        *self.past_queues.lock().entry(queue_type).or_default() += counts;
     }
 
     /// A number that no queue or exchange of this node has or had.
@@ -145,6 +170,8 @@ pub struct Vhost {
     changes: Mutex<()>,
     policies: ArcSwap<Policies>,
     policy_changes: Mutex<()>,
+    /// Queues there may be; `u64::MAX` is any number.
+    queues_max: AtomicU64,
     metadata: ArcSwap<VhostMetadata>,
     /// Set under `changes`.
     deleted: AtomicBool,
@@ -167,6 +194,7 @@ impl Vhost {
             changes: Mutex::new(()),
             policies: ArcSwap::default(),
             policy_changes: Mutex::new(()),
+            queues_max: AtomicU64::new(u64::MAX),
             metadata: ArcSwap::from_pointee(metadata),
             deleted: AtomicBool::new(false),
             ended_lines: Mutex::default(),
@@ -192,6 +220,17 @@ impl Vhost {
         if was != tracing {
             tracing::info!(vhost = %self.name, tracing, "firehose switched");
         }
+    }
+
+    /// How many queues there may be from now on. Those that are there stay.
+    pub fn limit_queues(&self, max: Option<u64>) {
+        self.queues_max
+            .store(max.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How many queues there are.
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
     }
 
     /// What is noted about it.

@@ -107,6 +107,11 @@ impl QueueHandle {
         }
     }
 
+    /// Looks at the queue without touching it.
+    pub fn look<T>(&self, see: impl FnOnce(&Queue) -> T) -> T {
+        see(&self.state.lock())
+    }
+
     /// Enters the queue. Records that `act` leaves are handed to the store before the lock is released: nobody can
     /// settle a message in the store before it was put there. Messages that died go to their dead-letter exchange after
     /// that.

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use amq_protocol::types::AMQPValue;
 
@@ -59,12 +60,14 @@ impl Vhost {
         // An exclusive queue is gone at the latest with the node, so nothing of it is stored.
         let durable = spec.durable && spec.owner.is_none();
         let mut spec = QueueSpec { durable, ..spec };
+        self.shared.churn.queue_declared.add(1);
         self.complete_queue_type(&mut spec);
         if let Some(existing) = self.queue(&spec.name) {
             self.check_equivalent_queue(&existing, &spec, &resource)?;
             existing.enter(|queue, _| queue.declared(now));
             return Ok((existing, Lsn::NONE));
         }
+        self.check_queue_limit(&spec.name)?;
         let arguments = QueueArguments::parse(&spec.arguments, &resource)?;
         self.check_permitted(&spec, arguments.queue_type)?;
         arguments.queue_type.check_properties(
@@ -85,11 +88,23 @@ impl Vhost {
             Lsn::NONE
         };
         self.add_queue(&handle);
+        self.shared.churn.queue_created.add(1);
         let events = &self.shared.events;
         events.note(|| Change::QueueCreated(Arc::clone(&handle)));
         // Arms the expiry of a queue that is never used.
         handle.enter(|_, _| ());
         Ok((handle, lsn))
+    }
+
+    fn check_queue_limit(&self, name: &str) -> Result<(), AmqpError> {
+        let max = self.queues_max.load(Ordering::Relaxed);
+        if (self.queues.len() as u64) < max {
+            return Ok(());
+        }
+        Err(AmqpError::precondition_failed(format!(
+            "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
+            self.name
+        )))
     }
 
     /// Refuses what the settings forbid of what RabbitMQ is about to drop.
@@ -263,6 +278,7 @@ impl Vhost {
                 return Ok((0, false));
             }
             let count = state.delete(records);
+            self.shared.keep_counts(queue.queue_type, state.stats());
             self.remove_queue(queue, records);
             Ok((count, true))
         });
@@ -284,6 +300,7 @@ impl Vhost {
             };
             if still && !state.is_deleted() {
                 state.delete(records);
+                self.shared.keep_counts(queue.queue_type, state.stats());
                 self.remove_queue(queue, records);
                 self.changed();
             }
@@ -293,6 +310,7 @@ impl Vhost {
 
     fn remove_queue(&self, queue: &Arc<QueueHandle>, records: &mut Vec<Record>) {
         self.queues.remove(&queue.name);
+        self.shared.churn.queue_deleted.add(1);
         self.shared.queues.remove(&queue.id);
         if queue.durable {
             records.push(definitions::undefine_queue(queue));

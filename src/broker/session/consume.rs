@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::Right;
+use crate::broker::ConsumerInfo;
 use crate::broker::Session;
 use crate::broker::session::consumer_arguments;
 use crate::broker::session::settle::Fate;
@@ -87,6 +88,18 @@ impl Session {
         self.consumers
             .insert(id, (consume.tag.clone(), Arc::clone(&queue)));
         self.remember_queue(queue);
+        if let Some(shown) = &self.shown {
+            let info = ConsumerInfo {
+                id,
+                tag: consume.tag.clone(),
+                queue: consume.queue.clone(),
+                no_ack: consume.no_ack,
+                exclusive: consume.exclusive,
+                prefetch: consume.prefetch,
+                arguments: consume.arguments.clone(),
+            };
+            shown.add_consumer(channel, info);
+        }
         self.tell_consumer(channel, &consume);
         Ok(id)
     }
@@ -111,6 +124,9 @@ impl Session {
             state.consumers.retain(|other| *other != consumer);
         }
         let (tag, queue) = self.consumers.remove(&consumer)?;
+        if let Some(shown) = &self.shown {
+            shown.remove_consumer(channel, consumer);
+        }
         self.tell_consumer_gone(channel, &tag, &queue.name);
         Some(queue)
     }
@@ -151,6 +167,10 @@ impl Session {
         // Room in the outbox is room for other channels.
         self.resume_stalled();
         if self.channels.remove(&channel).is_some() {
+            if let Some(shown) = &self.shown {
+                self.broker.connections.remove_channel(shown, channel);
+            }
+            self.broker.shared.churn.channel_closed.add(1);
             self.tell_channel_closed(channel, count);
         }
         self.tell_consequences();

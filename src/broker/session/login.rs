@@ -1,5 +1,7 @@
 //! From the socket to an open virtual host, and the end.
 
+use std::sync::Arc;
+
 use amq_protocol::types::AMQPValue;
 use amq_protocol::types::FieldTable;
 use amq_protocol::types::ShortString;
@@ -10,6 +12,7 @@ use crate::auth::SaslError;
 use crate::broker::BrokerOptions;
 use crate::broker::ConnectionInfo;
 use crate::broker::Session;
+use crate::broker::Settled;
 use crate::connection::host::Login;
 use crate::model::AmqpError;
 use crate::model::Lsn;
@@ -29,7 +32,7 @@ const CAPABILITIES: &[&str] = &[
     "direct_reply_to",
 ];
 
-pub(super) fn server_properties(options: &BrokerOptions) -> FieldTable {
+pub(super) fn server_properties(options: &BrokerOptions, cluster_name: &str) -> FieldTable {
     let mut capabilities = FieldTable::default();
     for capability in CAPABILITIES {
         capabilities.insert(ShortString::from(*capability), AMQPValue::Boolean(true));
@@ -38,7 +41,7 @@ pub(super) fn server_properties(options: &BrokerOptions) -> FieldTable {
     let mut text = |key: &str, value: &str| {
         properties.insert(ShortString::from(key), AMQPValue::LongString(value.into()));
     };
-    text("cluster_name", &options.cluster_name);
+    text("cluster_name", cluster_name);
     text("copyright", "Copyright (c) the Leveret authors");
     text(
         "information",
@@ -65,6 +68,11 @@ impl Session {
         response: &[u8],
         client_properties: &FieldTable,
     ) -> Login {
+        self.settled = Settled {
+            mechanism: mechanism.to_owned(),
+            client_properties: client_properties.clone(),
+            ..Settled::default()
+        };
         self.client_name = client_properties
             .inner()
             .get("connection_name")
@@ -121,20 +129,29 @@ impl Session {
         let Some(vhost) = self.broker.vhost(name) else {
             return Err(AmqpError::not_allowed(format!("vhost {name} not found")));
         };
+        // Held until the connection counts, so that two at a time do not get in where there is room for one.
+        let _opening = self.broker.limits.opening();
+        self.check_connection_limits(&user, &vhost)?;
         if !self.broker.access.may_enter(user.name(), name) {
             return Err(AmqpError::not_allowed(format!(
                 "access to vhost '{name}' refused for user '{}'",
                 user.name()
             )));
         }
-        self.broker.connections.add(ConnectionInfo {
-            id: self.id,
-            peer: self.peer,
-            user: user.name().clone(),
-            vhost: name.clone(),
+        let outbox = Arc::clone(&self.outbox);
+        let (user, vhost_name) = (user.name().clone(), name.clone());
+        let shown = Arc::new(ConnectionInfo {
+            title: self.name(),
+            local: self.local,
             name: self.client_name.clone(),
-            outbox: self.outbox.clone(),
+            settled: self.settled.clone(),
+            connected_at: self.now,
+            stats: Arc::clone(&self.stats),
+            ..ConnectionInfo::new(self.id, user, vhost_name, self.peer, outbox)
         });
+        self.broker.connections.add(Arc::clone(&shown));
+        self.broker.shared.churn.connection_created.add(1);
+        self.shown = Some(shown);
         self.vhost = Some(vhost);
         Ok(())
     }
@@ -144,7 +161,10 @@ impl Session {
         if std::mem::replace(&mut self.closed, true) {
             return Lsn::NONE;
         }
-        self.broker.connections.remove(self.id);
+        if self.shown.take().is_some() {
+            self.broker.connections.remove(self.id);
+            self.broker.shared.churn.connection_closed.add(1);
+        }
         let exclusive = self.exclusive.take();
         let lsn = match &self.vhost {
             Some(vhost) => vhost.delete_exclusive(&exclusive),

@@ -10,6 +10,7 @@ mod events;
 mod exclusive;
 mod firehose;
 mod judge;
+mod limits;
 mod login;
 mod publish;
 mod reply;
@@ -25,6 +26,8 @@ use amq_protocol::types::FieldTable;
 use crate::auth::Right;
 use crate::auth::User;
 use crate::broker::Broker;
+use crate::broker::ConnectionInfo;
+use crate::broker::Settled;
 use crate::connection::host::Bind;
 use crate::connection::host::Consume;
 use crate::connection::host::ExchangeDeclare;
@@ -38,6 +41,9 @@ use crate::connection::host::QueueDeclared;
 use crate::connection::host::Settle;
 use crate::connection::host::Staged;
 use crate::connection::host::TxStep;
+use crate::metrics::ChannelStats;
+use crate::metrics::ConnectionStats;
+use crate::metrics::Messages;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConnectionId;
@@ -83,6 +89,10 @@ pub struct Session {
     user: Option<Arc<User>>,
     client_name: Option<String>,
     vhost: Option<Arc<Vhost>>,
+    settled: Settled,
+    stats: Arc<ConnectionStats>,
+    /// As others see this connection, once it is open.
+    shown: Option<Arc<ConnectionInfo>>,
     channels: HashMap<ChannelId, Channel>,
     consumers: HashMap<ConsumerId, (ConsumerTag, Arc<QueueHandle>)>,
     told: Option<Box<Told>>,
@@ -111,6 +121,9 @@ impl Session {
             user: None,
             client_name: None,
             vhost: None,
+            settled: Settled::default(),
+            stats: Arc::default(),
+            shown: None,
             channels: HashMap::new(),
             consumers: HashMap::new(),
             told: None,
@@ -175,6 +188,11 @@ impl Session {
         self.client_name.as_deref()
     }
 
+    /// What the connection counts; its task does.
+    pub fn stats(&self) -> &Arc<ConnectionStats> {
+        &self.stats
+    }
+
     /// Swaps out what was left for the connection.
     pub fn take_parcels(&mut self, parcels: &mut Vec<Parcel>) {
         self.outbox.take(parcels);
@@ -192,6 +210,34 @@ impl Session {
     pub fn delivered(&mut self, bytes: usize) {
         self.outbox.release(bytes);
         self.resume_stalled();
+    }
+
+    /// Becomes a session of a user who acts without a connection, on one channel. Nobody is told of either.
+    pub(super) fn become_acting(&mut self, user: Arc<User>, vhost: Arc<Vhost>, channel: ChannelId) {
+        self.user = Some(user);
+        self.vhost = Some(vhost);
+        let opened = self.new_channel();
+        self.channels.insert(channel, opened);
+        self.closed = true;
+    }
+
+    /// The end of that; these messages were passed.
+    pub(super) fn stop_acting(&mut self, messages: Messages) {
+        self.channels.clear();
+        if let Some(vhost) = &self.vhost
+            && messages != Messages::default()
+        {
+            self.broker.connections.add_traffic(vhost.name(), messages);
+        }
+    }
+
+    fn new_channel(&self) -> Channel {
+        Channel {
+            limit: Arc::default(),
+            consumers: Vec::new(),
+            first_consumer: self.broker.new_consumer_id(),
+            replies: None,
+        }
     }
 
     #[cfg(test)]
@@ -290,7 +336,7 @@ impl Session {
 
 impl Host for Session {
     fn server_properties(&self) -> FieldTable {
-        login::server_properties(&self.broker.options)
+        login::server_properties(&self.broker.options, &self.broker.cluster_name())
     }
 
     fn mechanisms(&self) -> Vec<String> {
@@ -308,6 +354,9 @@ impl Host for Session {
     }
 
     fn tuned(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) {
+        self.settled.channel_max = channel_max;
+        self.settled.frame_max = frame_max;
+        self.settled.heartbeat = heartbeat;
         self.tell_tuned(channel_max, frame_max, heartbeat);
     }
 
@@ -316,15 +365,18 @@ impl Host for Session {
     }
 
     fn open_channel(&mut self, channel: ChannelId) -> Result<(), AmqpError> {
-        let opened = Channel {
-            limit: Arc::default(),
-            consumers: Vec::new(),
-            first_consumer: self.broker.new_consumer_id(),
-            replies: None,
-        };
+        self.check_channel_limits()?;
+        let opened = self.new_channel();
         self.channels.insert(channel, opened);
+        self.broker.shared.churn.channel_created.add(1);
         self.tell_channel_opened(channel);
         Ok(())
+    }
+
+    fn counts(&mut self, channel: ChannelId, stats: &Arc<ChannelStats>) {
+        if let Some(shown) = &self.shown {
+            shown.add_channel(channel, Arc::clone(stats));
+        }
     }
 
     fn close_channel(&mut self, channel: ChannelId, unacked: Vec<Delivered>) {

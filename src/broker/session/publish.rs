@@ -81,6 +81,7 @@ pub(super) struct Addressed {
     copies: Vec<(usize, Arc<[String]>)>,
     /// All of them, in stretches that go to the same queues.
     pub(super) stretches: Stretches,
+    exchange: Arc<Exchange>,
     /// Why the message after them is refused.
     refused: Option<AmqpError>,
 }
@@ -107,7 +108,10 @@ pub(super) struct Stretch {
 pub(super) type Stretches = Vec<Stretch>;
 
 /// The same in a transaction.
-type StagedStretches = Vec<(Range<usize>, Route, Arc<Sightings>)>;
+struct StagedRoute {
+    exchange: Arc<Exchange>,
+    stretches: Vec<(Range<usize>, Route, Arc<Sightings>)>,
+}
 
 impl Session {
     pub(super) fn publish_run(
@@ -123,11 +127,17 @@ impl Session {
         }
         let mut published = Published::default();
         let mut known = Sightings::default();
+        let mut unroutable = 0;
         for Stretch { range, route, seen } in addressed.stretches {
             let run = addressed.run.slice(range.clone());
             let enqueued = enqueue_seen(&route.queues, &run, self.now, &seen);
             if enqueued.brimming {
                 self.pause_for(&route.queues);
+            }
+            published.routed += (route.queues.len() * run.len()) as u64;
+            // A reply that nobody routes has been delivered, or its requester is gone.
+            if !enqueued.taken && !run.first().routing_key().starts_with(DIRECT_REPLY_TO) {
+                unroutable += run.len() as u64;
             }
             known.take_known(seen);
             let refused = enqueued.refused.into_iter();
@@ -141,6 +151,12 @@ impl Session {
                 enqueued.commit,
             );
         }
+        if !publish.mandatory {
+            published.dropped = unroutable;
+        }
+        let exchange = &addressed.exchange;
+        let count = addressed.run.len() as u64;
+        exchange.stats.passed(count, published.routed, unroutable);
         // Only now, for other publishers may wait for what was enqueued here.
         published.commit = published.commit.max(known.known_commit());
         self.publishes |= published.commit > Lsn::NONE;
@@ -160,6 +176,7 @@ impl Session {
         match addressed.refused {
             Some(error) => Err(error),
             None => {
+                let exchange = addressed.exchange;
                 let stretches = addressed.stretches.into_iter();
                 let stretches = stretches.map(|Stretch { range, route, seen }| {
                     seen.stage();
@@ -170,7 +187,10 @@ impl Session {
                         run: addressed.run,
                         ..publish
                     },
-                    route: Arc::new(stretches.collect::<StagedStretches>()),
+                    route: Arc::new(StagedRoute {
+                        exchange,
+                        stretches: stretches.collect(),
+                    }),
                 })
             }
         }
@@ -269,6 +289,7 @@ impl Session {
                 self.broker.replies.deliver(run.first().routing_key(), run);
             }
             Addressed {
+                exchange: Arc::clone(&exchange),
                 run: run.clone(),
                 rewritten: false,
                 copies: Vec::new(),
@@ -334,6 +355,7 @@ impl Session {
             }
         }
         let addressed = Addressed {
+            exchange: Arc::clone(exchange),
             run,
             rewritten: judged.rewritten,
             copies: judged.copies,
@@ -443,10 +465,17 @@ fn add_publish(
 ) -> Published {
     let mut published = Published::default();
     let publish = &staged.publish;
-    let stretches = staged.route.downcast_ref::<StagedStretches>();
-    for (range, route, seen) in stretches.into_iter().flatten() {
+    let Some(staged) = staged.route.downcast_ref::<StagedRoute>() else {
+        return published;
+    };
+    let mut unroutable = 0;
+    for (range, route, seen) in &staged.stretches {
         let run = publish.run.slice(range.clone());
         transaction.enqueue(&route.queues, &run);
+        published.routed += (route.queues.len() * run.len()) as u64;
+        if !route.is_routed() {
+            unroutable += run.len() as u64;
+        }
         if !seen.is_empty() {
             transaction.remember(seen);
             all_seen.push(Arc::clone(seen));
@@ -461,6 +490,14 @@ fn add_publish(
             Lsn::NONE,
         );
     }
+    if !publish.mandatory {
+        published.dropped = unroutable;
+    }
+    let count = publish.run.len() as u64;
+    staged
+        .exchange
+        .stats
+        .passed(count, published.routed, unroutable);
     published
 }
 

@@ -2,6 +2,7 @@
 
 mod consume;
 mod copies;
+mod counters;
 mod dead_letter;
 mod declare;
 mod deduplication;

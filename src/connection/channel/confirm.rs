@@ -33,6 +33,9 @@ pub(super) struct Confirms {
     groups: VecDeque<Group>,
     /// Groups in `groups` that wait for nothing but have not been answered.
     decided: usize,
+    /// Publishes that were answered, and of these those that were confirmed.
+    answered: u64,
+    acked: u64,
 }
 
 impl Confirms {
@@ -41,6 +44,8 @@ impl Confirms {
             next: 1,
             groups: VecDeque::new(),
             decided: 0,
+            answered: 0,
+            acked: 0,
         }
     }
 
@@ -76,6 +81,24 @@ impl Confirms {
         }
     }
 
+    /// Publishes confirmed so far.
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// Publishes that wait for their answer.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.next - 1 - self.answered
+    }
+
+    fn count(&mut self, group: &Group, fate: Fate) {
+        let count = group.last - group.first + 1;
+        self.answered += count;
+        if fate != Fate::Nack {
+            self.acked += count;
+        }
+    }
+
     /// What the first number that waits is waiting for.
     pub(super) fn awaits(&self) -> Option<Lsn> {
         self.groups.iter().find_map(|group| match group.fate {
@@ -98,7 +121,9 @@ impl Confirms {
                 }
             };
             let (first, last) = (front.first, front.last);
-            self.groups.pop_front();
+            if let Some(group) = self.groups.pop_front() {
+                self.count(&group, fate);
+            }
             match &mut run {
                 // A gap holds numbers that were answered before; `multiple` may name them again.
                 Some(run) if run.fate == fate => run.last = last,
@@ -115,13 +140,15 @@ impl Confirms {
         }
         if self.decided > 0 {
             self.decided = 0;
-            self.groups.retain(|group| {
-                let waits = matches!(group.fate, Fate::Waiting(_));
-                if !waits {
+            let groups = std::mem::take(&mut self.groups);
+            for group in groups {
+                if matches!(group.fate, Fate::Waiting(_)) {
+                    self.groups.push_back(group);
+                } else {
                     group.send_each(channel, out);
+                    self.count(&group, group.fate);
                 }
-                waits
-            });
+            }
         }
     }
 }

@@ -43,6 +43,8 @@ impl Channel {
         // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
         let step = u64::from(self.reply_consumer != Some(consumer));
         let (id, redelivered) = (self.id, range.redelivered);
+        let count = range.run.len() as u64;
+        self.stats.delivered(count, no_ack, redelivered);
         let mut write = |message: MessageRef<'_>, header: &[u8]| {
             let delivery_tag = DeliveryTag(self.next_tag);
             let frame_max = shared.frame_max;

@@ -19,11 +19,13 @@ impl Channel {
         let queue = self.queue_or_last(get.queue.as_str())?;
         let Some(got) = turn.host.get(self.id, &queue, get.no_ack)? else {
             let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+            self.stats.get_empty.add(1);
             turn.reply(self.id, &AMQPClass::Basic(empty));
             return Ok(());
         };
         // No-ack deliveries use tags up as well.
         let tag = self.allot_tags(1);
+        self.stats.fetched(get.no_ack, got.range.redelivered);
         let returns = got.range.returns;
         let run = (returns > 0).then(|| counted(got.range.run.first(), returns));
         encode::get_ok(

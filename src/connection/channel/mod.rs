@@ -24,6 +24,8 @@ mod select;
 mod settle;
 mod tx;
 
+use std::sync::Arc;
+
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::access;
 use amq_protocol::protocol::basic;
@@ -35,6 +37,7 @@ use amq_protocol::protocol::tx as tx_class;
 
 use crate::connection::host::Host;
 use crate::connection::turn::ChannelTurn;
+use crate::metrics::ChannelStats;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
@@ -90,10 +93,13 @@ pub(super) struct Channel {
     pub(super) listed_for_confirms: bool,
     /// The connection has it on its list of channels with settles to hand over.
     pub(super) listed_for_settles: bool,
+    /// What it counts.
+    stats: Arc<ChannelStats>,
 }
 
 impl Channel {
-    pub(super) fn new(id: ChannelId, prefetch: u16) -> Self {
+    pub(super) fn new(id: ChannelId, prefetch: u16, stats: Arc<ChannelStats>) -> Self {
+        stats.prefetch.set(prefetch.into());
         Self {
             id,
             closing: false,
@@ -109,6 +115,7 @@ impl Channel {
             known_header: KnownHeader::default(),
             listed_for_confirms: false,
             listed_for_settles: false,
+            stats,
         }
     }
 
@@ -142,6 +149,7 @@ impl Channel {
         self.assembly = Assembly::default();
         self.known_header = KnownHeader::default();
         self.closing = true;
+        self.stats.unacked.set(0);
         host.close_channel(self.id, unacked);
     }
 

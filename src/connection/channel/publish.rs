@@ -23,12 +23,15 @@ impl Channel {
         if let Mode::Tx(transaction) = &mut self.mode {
             let staged = turn.host.stage(self.id, publish)?;
             let bytes_max = turn.shared.options.transaction_bytes_max;
-            return transaction.publish(staged, bytes_max);
+            let added = transaction.publish(staged, bytes_max);
+            transaction.show(&self.stats);
+            return added;
         }
         let came = publish.run.len();
         let returnable = publish.mandatory.then(|| publish.run.clone());
         let published = turn.host.publish(self.id, publish)?;
         let count = published.rewritten.as_ref().map_or(came, Run::len);
+        self.count_published(count, &published);
         if let Some(run) = returnable {
             let run = published.rewritten.as_ref().unwrap_or(&run);
             let frame_max = turn.shared.frame_max;
@@ -41,8 +44,22 @@ impl Channel {
         }
         if let Mode::Confirm(confirms) = &mut self.mode {
             confirms.record(count, published.commit, &published.refused);
+            self.stats.unconfirmed.set(confirms.unanswered());
         }
         published.fault.map_or(Ok(()), Err)
+    }
+
+    /// Counts `count` messages that the host has taken.
+    pub(super) fn count_published(&self, count: usize, published: &Published) {
+        let stats = &self.stats;
+        stats.publish.add(count as u64);
+        if let Mode::Confirm(_) = self.mode {
+            stats.publish_confirm.add(count as u64);
+        }
+        stats.routed.add(published.routed);
+        stats.drop_unroutable.add(published.dropped);
+        let returned = published.unrouted.iter().map(ExactSizeIterator::len);
+        stats.return_unroutable.add(returned.sum::<usize>() as u64);
     }
 
     /// Confirms what is durable; returns what the rest waits for.
@@ -55,6 +72,8 @@ impl Channel {
             return None;
         };
         confirms.send(self.id, durable, out);
+        self.stats.confirm.set(confirms.acked());
+        self.stats.unconfirmed.set(confirms.unanswered());
         confirms.awaits()
     }
 

@@ -22,10 +22,13 @@ impl Channel {
             return Err(AmqpError::not_implemented(text));
         }
         if global {
+            self.stats.global_prefetch.set(prefetch_count.into());
             turn.host.limit_channel(self.id, prefetch_count);
         } else {
             turn.host.limit_channel(self.id, 0);
             self.prefetch = prefetch_count;
+            self.stats.prefetch.set(prefetch_count.into());
+            self.stats.global_prefetch.set(0);
         }
         let ok = basic::AMQPMethod::QosOk(basic::QosOk {});
         turn.reply(self.id, &AMQPClass::Basic(ok));

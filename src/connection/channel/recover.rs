@@ -19,6 +19,7 @@ impl Channel {
             return Err(AmqpError::not_implemented("requeue=false"));
         }
         let mut ranges: Vec<_> = self.unacked.take_all().collect();
+        self.stats.unacked.set(0);
         self.consumers.sort_returned(&mut ranges, |range| range);
         if !ranges.is_empty() {
             turn.host.settle(self.id, Settle::Requeue, ranges);

@@ -18,7 +18,10 @@ impl Channel {
         turn: &mut ChannelTurn<'_>,
     ) -> Result<(), AmqpError> {
         match self.mode {
-            Mode::Plain => self.mode = Mode::Confirm(Confirms::new()),
+            Mode::Plain => {
+                self.mode = Mode::Confirm(Confirms::new());
+                self.stats.confirms.set(1);
+            }
             Mode::Confirm(_) => {}
             Mode::Tx(_) => {
                 let text = "cannot switch from tx to confirm mode";
@@ -37,7 +40,10 @@ impl Channel {
         turn: &mut ChannelTurn<'_>,
     ) -> Result<(), AmqpError> {
         match self.mode {
-            Mode::Plain => self.mode = Mode::Tx(Transaction::default()),
+            Mode::Plain => {
+                self.mode = Mode::Tx(Transaction::default());
+                self.stats.transactional.set(1);
+            }
             Mode::Tx(_) => {}
             Mode::Confirm(_) => {
                 let text = "cannot switch from confirm to tx mode";

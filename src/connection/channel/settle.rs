@@ -48,6 +48,7 @@ impl Channel {
                         .sort_returned(&mut ranges, |(_, range)| range);
                 }
                 transaction.settle(settle, ranges);
+                transaction.show(&self.stats);
                 taken
             }
             Mode::Plain | Mode::Confirm(_) if multiple && settle != Settle::Ack => {
@@ -76,6 +77,11 @@ impl Channel {
         for settle in [Settle::Ack, Settle::Reject, Settle::Requeue] {
             let ranges = self.settles.of(settle);
             if !ranges.is_empty() {
+                let count = ranges.iter().map(|range| range.run.len() as u64).sum();
+                self.stats.unacked.take(count);
+                if settle == Settle::Ack {
+                    self.stats.ack.add(count);
+                }
                 host.settle(self.id, settle, std::mem::take(ranges));
             }
         }

@@ -7,10 +7,12 @@ use crate::connection::channel::Channel;
 use crate::connection::channel::Mode;
 use crate::connection::channel::publish::send_returns;
 use crate::connection::host::Publish;
+use crate::connection::host::Published;
 use crate::connection::host::Settle;
 use crate::connection::host::Staged;
 use crate::connection::host::TxStep;
 use crate::connection::turn::ChannelTurn;
+use crate::metrics::ChannelStats;
 use crate::model::AmqpError;
 use crate::model::Delivered;
 use crate::model::DeliveryTag;
@@ -76,6 +78,33 @@ impl Transaction {
         self.steps.iter().map(step).collect()
     }
 
+    /// Shows how large it is.
+    pub(super) fn show(&self, stats: &ChannelStats) {
+        let [mut published, mut settled] = [0, 0];
+        for step in &self.steps {
+            match step {
+                Step::Publish(staged) => published += staged.publish.run.len() as u64,
+                Step::Settle(_, ranges) => {
+                    let counts = ranges.iter().map(|(_, range)| range.run.len() as u64);
+                    settled += counts.sum::<u64>();
+                }
+            }
+        }
+        stats.uncommitted.set(published);
+        stats.acks_uncommitted.set(settled);
+    }
+
+    /// Deliveries that it settles in this way.
+    fn settled(&self, fate: Option<Settle>) -> u64 {
+        let ranges = self.steps.iter().map(|step| match step {
+            Step::Settle(settle, ranges) if fate.is_none_or(|fate| fate == *settle) => {
+                ranges.iter().map(|(_, range)| range.run.len() as u64).sum()
+            }
+            Step::Settle(..) | Step::Publish(_) => 0,
+        });
+        ranges.sum()
+    }
+
     fn publishes(&self) -> impl Iterator<Item = &Publish> {
         self.steps.iter().filter_map(|step| match step {
             Step::Publish(staged) => Some(&staged.publish),
@@ -92,6 +121,7 @@ impl Channel {
         // On error the transaction stays as it is and ends with the channel, which returns its deliveries.
         let published = turn.host.commit(self.id, transaction.to_steps())?;
         let transaction = std::mem::take(transaction);
+        self.count_committed(&transaction, &published);
         let mut frames = Vec::new();
         for (publish, published) in transaction.publishes().zip(&published) {
             let frame_max = turn.shared.frame_max;
@@ -116,10 +146,20 @@ impl Channel {
         Ok(())
     }
 
+    fn count_committed(&self, transaction: &Transaction, published: &[Published]) {
+        for (publish, published) in transaction.publishes().zip(published) {
+            self.count_published(publish.run.len(), published);
+        }
+        self.stats.ack.add(transaction.settled(Some(Settle::Ack)));
+        self.stats.unacked.take(transaction.settled(None));
+        Transaction::default().show(&self.stats);
+    }
+
     pub(super) fn roll_back(&mut self, turn: &mut ChannelTurn<'_>) -> Result<(), AmqpError> {
         let Mode::Tx(transaction) = &mut self.mode else {
             return Err(not_transactional());
         };
+        Transaction::default().show(&self.stats);
         let interval = turn.shared.options.channel_tick_interval;
         for (first, range) in transaction.roll_back() {
             let at = turn.shared.patience.delivered(interval);

@@ -32,7 +32,7 @@ pub const EXPIRY_MS_MAX: i64 = 315_360_000_000;
 pub const PRIORITY_MAX: u8 = 255;
 
 /// `x-queue-type`: whose rules a queue follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum QueueType {
     /// Classic, the default.
     #[default]

@@ -331,6 +331,7 @@ impl Queue {
                 reader.advance(range.first.0 + taken);
                 consumer.unacked += taken;
                 self.unacked += taken;
+                self.stats.delivered(taken, consumer.no_ack, false);
                 let (outbox, delivery) = (
                     Arc::clone(&consumer.outbox),
                     Delivery {
