@@ -6,7 +6,7 @@ SECONDS_FUZZ ?= 600
 
 .PHONY: all check test fuzz bench clean
 .PHONY: check-format check-lints check-docs check-dependencies
-.PHONY: test-tools test-rust test-release test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
+.PHONY: test-tools test-rust test-release test-instructions test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
 
 # Stages share the machine's cores and one build directory: one after the other.
 .NOTPARALLEL:
@@ -34,7 +34,7 @@ check-dependencies:
 	fi
 
 ## All tests. Installs what they need on a Debian machine with rustup's Rust.
-test: test-rust test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
+test: test-rust test-instructions test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
 
 test-tools:
 	@$(STAGE) tools .ci/install-tools
@@ -43,6 +43,10 @@ test-tools:
 test-rust: test-tools
 	@$(STAGE) tests cargo test --locked
 	@$(STAGE) tests-of-compat-tests cargo test --locked -p leveret-compat-tests
+
+# In the profile of releases, for that is what is to stay fast.
+test-instructions: test-tools
+	@$(STAGE) instructions cargo bench --locked --bench instructions -- --check
 
 test-release: test-tools
 	@$(STAGE) release-build cargo build --locked --release

@@ -64,7 +64,7 @@ const TOLERANCE: f64 = 1.05;
 const NO_PROPERTIES: &[u8] = &[0, 0];
 /// `delivery-mode` 1 and two headers.
 const WITH_HEADERS: &[u8] = &[
-    0x30, 0, 0, 0, 0, 20, 1, b'a', b'I', 0, 0, 0, 1, 1, b'b', b'S', 0, 0, 0, 5, b'h', b'e', b'l',
+    0x30, 0, 0, 0, 0, 19, 1, b'a', b'I', 0, 0, 0, 1, 1, b'b', b'S', 0, 0, 0, 5, b'h', b'e', b'l',
     b'l', b'o', 1,
 ];
 

@@ -23,6 +23,8 @@ use crate::protocol::envelope::FRAME_HEADER;
 use crate::protocol::envelope::FRAME_HEARTBEAT;
 use crate::protocol::envelope::FRAME_METHOD;
 
+/// Class and method.
+const METHOD_IDS_BYTES: usize = 4;
 const RETURN: u16 = 50;
 const DELIVER: u16 = 60;
 const GET_OK: u16 = 71;
@@ -50,35 +52,14 @@ pub fn heartbeat(out: &mut Vec<u8>) {
     frame(out, FRAME_HEARTBEAT, ChannelId(0), |_| {});
 }
 
-/// `basic.deliver` with its content.
+/// `basic.deliver` with its content; `header` stands for the message's own properties.
+///
+/// By hand and in few pieces: it is called once a delivery.
 ///
 /// # Panics
 /// When the consumer tag is longer than a short string.
-pub fn deliver(
-    out: &mut Vec<u8>,
-    channel: ChannelId,
-    consumer_tag: &str,
-    tag: DeliveryTag,
-    redelivered: bool,
-    message: MessageRef<'_>,
-    frame_max: u32,
-) {
-    let header = message.header();
-    deliver_as(
-        out,
-        channel,
-        consumer_tag,
-        tag,
-        redelivered,
-        message,
-        header,
-        frame_max,
-    );
-}
-
-/// As [`deliver`], with other properties than the message's own.
 #[expect(clippy::too_many_arguments, reason = "it writes as many things")]
-pub fn deliver_as(
+pub fn deliver(
     out: &mut Vec<u8>,
     channel: ChannelId,
     consumer_tag: &str,
@@ -88,12 +69,34 @@ pub fn deliver_as(
     header: &[u8],
     frame_max: u32,
 ) {
-    basic(out, channel, DELIVER, |out| {
-        short_string(out, consumer_tag);
-        out.extend_from_slice(&tag.0.to_be_bytes());
-        out.push(u8::from(redelivered));
-        out.extend_from_slice(message.route());
-    });
+    assert!(consumer_tag.len() <= 255, "longer than a short string");
+    let route = message.route();
+    const FIXED_BYTES: usize = METHOD_IDS_BYTES + 1 + 8 + 1;
+    let size = FIXED_BYTES + consumer_tag.len() + route.len();
+    out.reserve(size + FRAME_OVERHEAD_BYTES);
+    let [channel_high, channel_low] = channel.0.to_be_bytes();
+    let [size0, size1, size2, size3] = (size as u32).to_be_bytes();
+    let [class_high, class_low] = CLASS_BASIC.to_be_bytes();
+    let [method_high, method_low] = DELIVER.to_be_bytes();
+    out.extend_from_slice(&[
+        FRAME_METHOD,
+        channel_high,
+        channel_low,
+        size0,
+        size1,
+        size2,
+        size3,
+        class_high,
+        class_low,
+        method_high,
+        method_low,
+        consumer_tag.len() as u8,
+    ]);
+    out.extend_from_slice(consumer_tag.as_bytes());
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = tag.0.to_be_bytes();
+    out.extend_from_slice(&[t0, t1, t2, t3, t4, t5, t6, t7, u8::from(redelivered)]);
+    out.extend_from_slice(route);
+    out.push(FRAME_END);
     content_as(out, channel, message, header, frame_max);
 }
 
@@ -182,14 +185,47 @@ fn content_as(
     let body = message.body();
     let payload_max = payload_max(frame_max);
     out.reserve(CONTENT_HEADER_FIXED_BYTES + header.len() + body.len() + 3 * FRAME_OVERHEAD_BYTES);
-    frame(out, FRAME_HEADER, channel, |out| {
-        out.extend_from_slice(&CLASS_BASIC.to_be_bytes());
-        out.extend_from_slice(&0u16.to_be_bytes());
-        out.extend_from_slice(&(body.len() as u64).to_be_bytes());
-        out.extend_from_slice(&header);
-    });
+    let [channel_high, channel_low] = channel.0.to_be_bytes();
+    let size = CONTENT_HEADER_FIXED_BYTES + header.len();
+    let [size0, size1, size2, size3] = (size as u32).to_be_bytes();
+    let [class_high, class_low] = CLASS_BASIC.to_be_bytes();
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = (body.len() as u64).to_be_bytes();
+    out.extend_from_slice(&[
+        FRAME_HEADER,
+        channel_high,
+        channel_low,
+        size0,
+        size1,
+        size2,
+        size3,
+        class_high,
+        class_low,
+        0,
+        0,
+        b0,
+        b1,
+        b2,
+        b3,
+        b4,
+        b5,
+        b6,
+        b7,
+    ]);
+    out.extend_from_slice(&header);
+    out.push(FRAME_END);
     for part in body.chunks(payload_max) {
-        frame(out, FRAME_BODY, channel, |out| out.extend_from_slice(part));
+        let [size0, size1, size2, size3] = (part.len() as u32).to_be_bytes();
+        out.extend_from_slice(&[
+            FRAME_BODY,
+            channel_high,
+            channel_low,
+            size0,
+            size1,
+            size2,
+            size3,
+        ]);
+        out.extend_from_slice(part);
+        out.push(FRAME_END);
     }
 }
 

@@ -48,7 +48,7 @@ impl Channel {
         let mut write = |message: MessageRef<'_>, header: &[u8]| {
             let delivery_tag = DeliveryTag(self.next_tag);
             let frame_max = shared.frame_max;
-            encode::deliver_as(
+            encode::deliver(
                 out,
                 id,
                 tag,

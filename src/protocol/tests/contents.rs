@@ -116,7 +116,7 @@ proptest! {
     ) {
         let run = run(&exchange, &key, &properties::encode(&sent), &body);
         let mut out = Vec::new();
-        encode::deliver(&mut out, ChannelId(7), "tag", DeliveryTag(9), true, run.first(), frame_max);
+        encode::deliver(&mut out, ChannelId(7), "tag", DeliveryTag(9), true, run.first(), run.first().header(), frame_max);
         let (method, header, received) = content(&out, frame_max);
         prop_assert_eq!(&method[..4], &[0, 60, 0, 60]);
         prop_assert_eq!(&method[4..8], b"\x03tag");
