@@ -207,7 +207,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             pending_bytes_max: 64 * 1024 * 1024,
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             ring_segment_bytes: 64 * 1024 * 1024,
             ring_segments: 4,
         }

@@ -47,8 +47,10 @@ pub(crate) struct Core {
     pub(crate) wanted_bytes: Option<u64>,
     /// What is in this segment and the older ones is to go to redb, needed or not.
     pub(crate) forced: Option<u64>,
-    /// Publishers were told to wait for room in the ring.
+    /// Publishers wait for room in the ring.
     pub(crate) held_back: bool,
+    /// The last segment that could not be left without waiting, while that is what the log said last.
+    pub(crate) told_full: Option<u64>,
     /// Checkpoints done since the store was opened.
     pub(crate) checkpoints: u64,
     /// Records were taken and not all of them applied: a panic in between.

@@ -216,6 +216,7 @@ pub(crate) fn recover(
         wanted_bytes: None,
         forced: None,
         held_back: false,
+        told_full: None,
         checkpoints: 0,
         torn: false,
         snapshot: Snapshot::None,

@@ -76,6 +76,12 @@ impl Shared {
                         && !self.inbox.congested()
                     {
                         core.held_back = false;
+                    }
+                    // Where checkpoints are what limits publishers, they wait in each segment: that is told once.
+                    if let (Some(full), Some(active)) = (core.told_full, core.ring.active())
+                        && active > full + 1
+                    {
+                        core.told_full = None;
                         tracing::info!("the ring has room again: publishers go on");
                     }
                     return Ok(Some(sealed));
@@ -104,11 +110,14 @@ impl Shared {
             core.ring.add(made.map_err(StoreError::ring)?);
             return Ok(());
         }
-        if core.ring.is_full() && !core.held_back {
+        if core.ring.is_full() {
             core.held_back = true;
-            tracing::warn!(
-                "the ring is full: publishers wait until the store has written older messages to their pages"
-            );
+            let active = core.ring.active();
+            if std::mem::replace(&mut core.told_full, active).is_none() {
+                tracing::warn!(
+                    "the ring is full: publishers wait until the store has written older messages to their pages"
+                );
+            }
         }
         if self.inbox.failure().is_some() {
             // Who made room is gone. Looked at under the lock, under which the failure is told, so that it is not missed.

@@ -151,11 +151,18 @@ fn a_full_ring_is_known_until_it_has_room_again() {
         until(|| store.stats().ring_full || store.durable() >= last);
     }
     assert!(store.stats().ring_full);
+    // It is told once however often it was full, until a segment was filled without having to wait.
+    assert!(store.shared.core.lock().told_full.is_some());
     disk.go_on();
     store.wait(last).expect("works");
     store.checkpoint().expect("works");
     commit(&store, vec![put(2, 1, &["on"])]);
     assert!(!store.stats().ring_full);
+    for position in 40..46 {
+        commit(&store, vec![put(1, position, &[vec![7; 60 * KIB]])]);
+        store.checkpoint().expect("works");
+    }
+    assert!(store.shared.core.lock().told_full.is_none());
 }
 
 #[test]
