@@ -84,18 +84,25 @@ async fn try_work(url: &str, queue: QueueIndex, seed: u64, ledger: &Mutex<Ledger
                 .problem(format!("queue {queue}: {id} was delivered after {before}"));
         }
         match rng.random_range(0..100) {
-            0..60 => {
+            0..35 => {
                 ledger.lock().acking(queue, id);
                 delivery.ack(BasicAckOptions::default()).await?;
             }
-            60..68 => {
-                held.push(id);
-                for id in held.drain(..) {
+            // Any of those that are held, the oldest and the newest alike.
+            35..60 => {
+                held.push((delivery.delivery_tag, id));
+                let (tag, id) = held.swap_remove(rng.random_range(0..held.len()));
+                ledger.lock().acking(queue, id);
+                channel.basic_ack(tag, BasicAckOptions::default()).await?;
+            }
+            60..66 => {
+                held.push((delivery.delivery_tag, id));
+                for (_, id) in held.drain(..) {
                     ledger.lock().acking(queue, id);
                 }
                 delivery.ack(BasicAckOptions { multiple: true }).await?;
             }
-            68..75 => {
+            66..75 => {
                 delivery
                     .nack(BasicNackOptions {
                         requeue: true,
@@ -103,7 +110,7 @@ async fn try_work(url: &str, queue: QueueIndex, seed: u64, ledger: &Mutex<Ledger
                     })
                     .await?;
             }
-            _ => held.push(id),
+            _ => held.push((delivery.delivery_tag, id)),
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  published ──confirm──► owed ──┐
-//!      └───────────ack───────────┴──ack──► acked ──not found by a drain──► forgotten
+//!      └───────────ack───────────┴──ack──► acked ──safe, or not found by a drain──► forgotten
 //! ```
 
 use crate::message::MessageId;
@@ -91,6 +91,13 @@ impl Ledger {
     pub(crate) fn acking(&mut self, queue: QueueIndex, id: MessageId) {
         self.acked_count += 1;
         self.queues[queue].insert(id, Standing::Acked(self.incarnation));
+    }
+
+    /// These were settled before something that is safe: they must never come back.
+    pub(crate) fn gone(&mut self, queue: QueueIndex, ids: &[MessageId]) {
+        for id in ids {
+            self.queues[queue].remove(id);
+        }
     }
 
     /// A message was delivered: may it be there at all?
@@ -251,6 +258,18 @@ mod tests {
             ledger.take_problems(),
             ["queue 0: 1/4 was never sent here, or was gone"],
             "2 was acked by the first drain and may come again, 4 was known to be gone"
+        );
+    }
+
+    #[test]
+    fn what_is_gone_may_not_come_back() {
+        let mut ledger = after_a_crash();
+        ledger.gone(0, &[id(3)]);
+        assert_eq!(ledger.count_range(0), 2..=3);
+        ledger.drained(0, &arrivals(&[1, 2, 3]));
+        assert_eq!(
+            ledger.take_problems(),
+            ["queue 0: 1/3 was never sent here, or was gone"]
         );
     }
 

@@ -1,10 +1,11 @@
 //! Kills the real broker with SIGKILL, again and again on one data directory, under confirmed
 //! publishing, and checks after each restart what it kept.
 //!
-//! A round: publishers, consumers and definitions at work; SIGKILL at a random moment; restart
+//! A round: publishers, consumers, owners of queues and definitions at work; SIGKILL at a random moment; restart
 //! (sometimes killed while it recovers); some queues are emptied and judged message by message,
 //! of the others the counts. The last round empties all. A confirmed message that was not acked
-//! must be there, in its publisher's order, once; nothing may be there that was never published.
+//! must be there, in its publisher's order, once; nothing may be there that was never published, or
+//! that was settled, purged or deleted before something that was confirmed.
 
 mod consumers;
 mod definitions;
@@ -14,6 +15,7 @@ mod options;
 mod process;
 mod publishers;
 mod rounds;
+mod solo;
 mod topology;
 
 use crate::options::Options;

@@ -74,6 +74,10 @@ impl BrokerProcess {
             command.env("LEVERET_STORE__RING_SEGMENT_BYTES", "1048576");
             command.env("LEVERET_STORE__RING_SEGMENTS", "2");
         }
+        // In every second life queues keep little in memory, and read back what they deliver.
+        if self.starts.is_multiple_of(2) {
+            command.env("LEVERET_QUEUE_MEMORY_BYTES", "1048576");
+        }
         self.starts += 1;
         let child = command
             .arg("serve")

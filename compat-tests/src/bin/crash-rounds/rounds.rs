@@ -8,9 +8,12 @@ use crate::options::Options;
 use crate::process::BrokerProcess;
 use crate::publishers::PUBLISHERS;
 use crate::publishers::Publisher;
+use crate::solo::Solo;
 use crate::topology;
 use crate::topology::QUEUE_COUNT;
+use crate::topology::SOLO_COUNT;
 use crate::topology::queue_name;
+use lapin::Channel;
 use lapin::Connection;
 use lapin::ConnectionProperties;
 use leveret_compat_tests::assertions::Checked;
@@ -41,6 +44,7 @@ pub(crate) struct Rounds {
     ledger: Arc<Mutex<Ledger>>,
     publishers: Vec<Publisher>,
     definitions: Option<Definitions>,
+    solos: Vec<Solo>,
     rng: StdRng,
 }
 
@@ -60,9 +64,12 @@ impl Rounds {
         let publisher = |(index, assurance)| Publisher::new(index as u16, assurance, options.seed);
         Ok(Self {
             broker,
-            ledger: Arc::new(Mutex::new(Ledger::new(QUEUE_COUNT))),
+            ledger: Arc::new(Mutex::new(Ledger::new(QUEUE_COUNT + SOLO_COUNT))),
             publishers: PUBLISHERS.into_iter().enumerate().map(publisher).collect(),
             definitions: Some(Definitions::new(options.seed)),
+            solos: (QUEUE_COUNT..QUEUE_COUNT + SOLO_COUNT)
+                .map(|queue| Solo::new(queue, options.seed))
+                .collect(),
             rng: StdRng::seed_from_u64(options.seed),
         })
     }
@@ -120,6 +127,11 @@ impl Rounds {
             let (url, ledger) = (url.clone(), Arc::clone(&self.ledger));
             publishers.spawn(publisher.run(url, ledger, is_over.clone()));
         }
+        let mut solos = JoinSet::new();
+        for solo in self.solos.drain(..) {
+            let (url, ledger) = (url.clone(), Arc::clone(&self.ledger));
+            solos.spawn(solo.run(url, ledger, is_over.clone()));
+        }
         let mut workers = JoinSet::new();
         for queue in self.some_queues(3) {
             let (seed, ledger) = (self.rng.random(), Arc::clone(&self.ledger));
@@ -140,7 +152,11 @@ impl Rounds {
         let killed = self.broker.kill();
         let everyone = async {
             workers.join_all().await;
-            (publishers.join_all().await, definitions.await)
+            (
+                publishers.join_all().await,
+                definitions.await,
+                solos.join_all().await,
+            )
         };
         tokio::pin!(everyone);
         let ended = match timeout(GRACE, &mut everyone).await {
@@ -153,6 +169,8 @@ impl Rounds {
         self.publishers = ended.0;
         self.publishers.sort_by_key(|publisher| publisher.index);
         self.definitions = Some(ended.1?);
+        self.solos = ended.2;
+        self.solos.sort_by_key(|solo| solo.queue);
         self.ledger.lock().incarnation = number;
         killed
     }
@@ -195,12 +213,37 @@ impl Rounds {
                     .problem(format!("queue {queue}: {left} left after all {count}"));
             }
         }
+        judged += self.judge_solos(&connection, &channel).await?;
         if let Some(definitions) = &mut self.definitions {
             for problem in definitions.verify(&connection).await? {
                 self.ledger.lock().problem(problem);
             }
         }
         within("connection.close", connection.close(200, "judged".into())).await??;
+        Ok(judged)
+    }
+
+    /// Empties the queues that one client has to itself.
+    async fn judge_solos(&mut self, connection: &Connection, channel: &Channel) -> Checked<usize> {
+        let mut judged = 0;
+        for solo in &mut self.solos {
+            let count = solo.reopen(connection).await?;
+            let allowed = self.ledger.lock().count_range(solo.queue);
+            if !allowed.contains(&count) {
+                self.ledger.lock().problem(format!(
+                    "queue {}, used alone, holds {count}, which is not in {allowed:?}",
+                    solo.queue
+                ));
+            }
+            let arrivals = consumers::drain(channel, solo.queue, count, false).await?;
+            judged += arrivals.len();
+            let found = arrivals.iter().filter_map(|arrival| arrival.id).collect();
+            let mut ledger = self.ledger.lock();
+            if let Some(problem) = solo.judge(&found) {
+                ledger.problem(problem);
+            }
+            ledger.drained(solo.queue, &arrivals);
+        }
         Ok(judged)
     }
 

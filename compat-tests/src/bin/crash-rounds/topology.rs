@@ -13,6 +13,9 @@ use leveret_compat_tests::assertions::within;
 
 pub(crate) const QUEUE_COUNT: usize = 8;
 
+/// Further queues, each of which one client has to itself.
+pub(crate) const SOLO_COUNT: usize = 3;
+
 const EXCHANGES: [(&str, ExchangeKind); 3] = [
     ("crash.fanout", ExchangeKind::Fanout),
     ("crash.topic", ExchangeKind::Topic),
@@ -104,7 +107,7 @@ pub(crate) async fn declare(channel: &Channel) -> Checked {
             .exchange_declare(name.into(), kind, options, FieldTable::default())
             .await?;
     }
-    for index in 0..QUEUE_COUNT {
+    for index in 0..QUEUE_COUNT + SOLO_COUNT {
         let options = QueueDeclareOptions::durable();
         channel
             .queue_declare(queue_name(index).into(), options, FieldTable::default())
