@@ -1,9 +1,10 @@
 //! A whole broker with a long queue: what it takes in memory and on the disk while millions of persistent messages wait, and
 //! how fast they come in and go out again.
 //!
-//! `cargo bench --bench backlog -- [--messages N] [--body BYTES] [--queue-memory BYTES] [--dir DIR] [--restart] [--rounds N]`.
-//! Starts the release binary (or `--binary FILE`) on a fresh directory in DIR with standard settings, publishes N persistent messages with
-//! confirms from one connection, waits until it is at rest, and consumes them all from another with a prefetch of 2,000.
+//! `cargo bench --bench backlog -- [--messages N] [--body BYTES] [--queue-memory BYTES] [--dir DIR] [--restart] [--rounds N]
+//! [--binary FILE]`.
+//! Starts the release binary (or `--binary FILE`) on a fresh directory in DIR with standard settings, publishes N persistent messages
+//! with confirms from one connection, and consumes them all from another with a prefetch of 2,000.
 //! `--queue-memory` keeps the messages in memory where it is large enough: the same drain without the disk. `--restart` kills
 //! the broker in between and tells how long it takes to be ready. With `--rounds` everything is done several times on one
 //! directory, whose size must not grow. RSS above 150 MB, less than 200,000 messages a second out, or out at less than half

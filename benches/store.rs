@@ -1,10 +1,13 @@
 //! What storing costs, beside what the disk alone costs in the same run: an append and `fdatasync` of as many octets.
 //!
-//! `cargo bench --bench store -- [raw] [commit] [backlog] [queues] [recovery] [--seconds S] [--dir DIR] [--messages N]`.
+//! `cargo bench --bench store -- [commit] [backlog] [queues] [recovery] [--seconds S] [--dir DIR] [--messages N] [--body BYTES]
+//! [--batch N]`.
 //! Without names all parts run, which takes a few minutes. Each line has commits a second, messages a second, CPU seconds
 //! (user and system, all threads) per million messages, the median and the 99th percentile of a commit, and octets written
-//! per octet of bodies, among them the zeros with which a young ring is filled. DIR must be on the disk that is meant: a file system in memory syncs nothing. A rise of CPU or of
-//! octets written by more than a tenth is a regression; times count only beside `raw` of the same run.
+//! per octet of bodies. `commit` is the store's usual life: a ring that has grown up, messages that are settled soon; it
+//! stands beside `raw`, the disk alone, and `handed`, the disk alone by a thread that is asked to. `backlog` brings everything to redb. DIR must be on the disk that is meant: a file
+//! system in memory syncs nothing. A rise of CPU or of octets written by more than a tenth is a regression; times count
+//! only beside `raw`.
 
 #![expect(
     clippy::expect_used,
@@ -31,6 +34,8 @@ const BATCHES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const BODIES: [usize; 3] = [100, 1024, 64 * 1024];
 /// Batches of more octets than this are left out.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The disk alone and the store take turns of this length.
+const SLICE: Duration = Duration::from_millis(250);
 /// Ticks of `/proc/self/stat` in a second, on every Linux that there is.
 const TICKS: f64 = 100.0;
 
@@ -39,6 +44,8 @@ struct Options {
     each: Duration,
     dir: std::path::PathBuf,
     messages: u64,
+    batch: Option<usize>,
+    body: Option<usize>,
 }
 
 fn options() -> Options {
@@ -47,6 +54,8 @@ fn options() -> Options {
         each: Duration::from_secs(3),
         dir: std::env::temp_dir(),
         messages: 1_000_000,
+        batch: None,
+        body: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -56,6 +65,8 @@ fn options() -> Options {
                 options.each = Duration::from_secs_f64(value().parse().expect("seconds"));
             }
             "--dir" => options.dir = value().into(),
+            "--body" => options.body = Some(value().parse().expect("a number")),
+            "--batch" => options.batch = Some(value().parse().expect("a number")),
             "--messages" => options.messages = value().parse().expect("a number"),
             // Cargo's own.
             "--bench" => {}
@@ -85,9 +96,11 @@ fn written_bytes() -> u64 {
     line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
-/// Figures of one part while it runs.
+/// Figures of one part, while it runs and over pauses.
+#[derive(Default)]
 struct Meter {
-    start: Instant,
+    since: Option<(Instant, f64, u64)>,
+    took: Duration,
     cpu: f64,
     written: u64,
     commits: Vec<Duration>,
@@ -97,14 +110,25 @@ struct Meter {
 
 impl Meter {
     fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            cpu: cpu_seconds(),
-            written: written_bytes(),
-            commits: Vec::new(),
-            messages: 0,
-            body_bytes: 0,
+        let mut meter = Self::default();
+        meter.go_on();
+        meter
+    }
+
+    fn go_on(&mut self) {
+        self.since = Some((Instant::now(), cpu_seconds(), written_bytes()));
+    }
+
+    fn pause(&mut self) {
+        if let Some((start, cpu, written)) = self.since.take() {
+            self.took += start.elapsed();
+            self.cpu += cpu_seconds() - cpu;
+            self.written += written_bytes() - written;
         }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.took + self.since.map_or(Duration::ZERO, |since| since.0.elapsed())
     }
 
     fn commit(&mut self, messages: u64, body_bytes: u64, work: impl FnOnce()) {
@@ -115,24 +139,33 @@ impl Meter {
         self.body_bytes += body_bytes;
     }
 
-    fn report(mut self, what: &str) {
-        let seconds = self.start.elapsed().as_secs_f64();
+    fn cpu_per_message(&self) -> f64 {
+        self.cpu / self.messages.max(1) as f64
+    }
+
+    fn median(&mut self) -> Duration {
+        self.at(0.5)
+    }
+
+    fn at(&mut self, share: f64) -> Duration {
         self.commits.sort_unstable();
-        let at = |share: f64| {
-            let index = (self.commits.len() as f64 * share) as usize;
-            let commit = self
-                .commits
-                .get(index.min(self.commits.len().saturating_sub(1)));
-            commit.map_or(0.0, |commit| commit.as_secs_f64() * 1e3)
-        };
+        let index = (self.commits.len() as f64 * share) as usize;
+        let index = index.min(self.commits.len().saturating_sub(1));
+        self.commits.get(index).copied().unwrap_or_default()
+    }
+
+    fn report(mut self, what: &str) {
+        self.pause();
+        let seconds = self.took.as_secs_f64();
+        let (p50, p99) = (self.at(0.5), self.at(0.99));
         println!(
             "{what:<40} {:>9.0} commits/s {:>10.0} msg/s {:>7.2} cpu-s/M  p50 {:>8.3} ms  p99 {:>8.3} ms  written x{:.2}",
             self.commits.len() as f64 / seconds,
             self.messages as f64 / seconds,
-            (cpu_seconds() - self.cpu) * 1e6 / self.messages.max(1) as f64,
-            at(0.5),
-            at(0.99),
-            (written_bytes() - self.written) as f64 / self.body_bytes.max(1) as f64,
+            self.cpu_per_message() * 1e6,
+            p50.as_secs_f64() * 1e3,
+            p99.as_secs_f64() * 1e3,
+            self.written as f64 / self.body_bytes.max(1) as f64,
         );
     }
 }
@@ -160,67 +193,170 @@ fn open(dir: &Path) -> Store {
 }
 
 /// A file that is written over, as the ring does it.
-fn raw(options: &Options, bytes: usize) {
-    let dir = tempfile::tempdir_in(&options.dir).expect("a directory");
-    let size = bytes.next_multiple_of(4096);
-    let room = size.max(64 * 1024 * 1024) / size;
-    let mut file = File::create(dir.path().join("raw")).expect("a file");
-    file.write_all(&vec![0; room * size]).expect("room");
-    file.sync_all().expect("synced");
-    let content = vec![7; size];
-    let mut meter = Meter::new();
-    let mut at = 0;
-    while meter.start.elapsed() < options.each {
-        meter.commit(1, bytes as u64, || {
-            std::os::unix::fs::FileExt::write_all_at(&file, &content, (at * size) as u64)
-                .expect("written");
-            file.sync_data().expect("synced");
-        });
-        at = (at + 1) % room;
-    }
-    meter.report(&format!("raw {size} B"));
+struct Raw {
+    file: File,
+    content: Vec<u8>,
+    room: usize,
+    at: usize,
+    meter: Meter,
+    /// Holds the file.
+    _dir: tempfile::TempDir,
 }
 
-/// One publisher that waits for each batch; what it put is settled a batch later.
-fn commit(options: &Options, batch: usize, body: usize) {
-    let dir = tempfile::tempdir_in(&options.dir).expect("a directory");
-    let store = open(dir.path());
-    let run = run_of(batch, body);
-    let mut next = 1;
-    let mut meter = Meter::new();
-    while meter.start.elapsed() < options.each {
-        meter.commit(batch as u64, (batch * body) as u64, || {
-            let mut records = vec![put(1, next, &run)];
-            if next > batch as u64 {
-                records.push(Record::Settle {
-                    queue: QueueId(1),
-                    first: Position(next - batch as u64),
-                    count: batch as u64,
-                });
-            }
-            store.wait(store.append(records)).expect("works");
-        });
-        next += batch as u64;
+impl Raw {
+    fn new(options: &Options, bytes: usize) -> Self {
+        let dir = tempfile::tempdir_in(&options.dir).expect("a directory");
+        let size = bytes.next_multiple_of(4096);
+        let room = size.max(64 * 1024 * 1024) / size;
+        let mut file = File::create(dir.path().join("raw")).expect("a file");
+        file.write_all(&vec![0; room * size]).expect("room");
+        file.sync_all().expect("synced");
+        Self {
+            file,
+            content: vec![7; size],
+            room,
+            at: 0,
+            meter: Meter::default(),
+            _dir: dir,
+        }
     }
-    meter.report(&format!("commit {batch} x {body} B"));
-    store.close().expect("closes");
+
+    fn commit(&mut self, messages: u64, body_bytes: u64) {
+        let Self {
+            file,
+            content,
+            room,
+            at,
+            meter,
+            ..
+        } = self;
+        meter.commit(messages, body_bytes, || {
+            let offset = (*at * content.len()) as u64;
+            std::os::unix::fs::FileExt::write_all_at(file, content, offset).expect("written");
+            file.sync_data().expect("synced");
+        });
+        *at = (*at + 1) % *room;
+    }
+}
+
+/// The same on a thread of its own, as a store must do it: what the two changes of threads cost.
+fn handed(mut raw: Raw, messages: u64, body_bytes: u64) -> Meter {
+    let (ask, asked) = std::sync::mpsc::sync_channel::<bool>(1);
+    let (answer, answered) = std::sync::mpsc::sync_channel(1);
+    let mut meter = Meter::new();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while asked.recv() == Ok(true) {
+                raw.commit(messages, body_bytes);
+                let _ = answer.send(());
+            }
+        });
+        while meter.elapsed() < SLICE * 4 {
+            meter.commit(messages, body_bytes, || {
+                ask.send(true).expect("it listens");
+                answered.recv().expect("it answers");
+            });
+        }
+        let _ = ask.send(false);
+    });
+    meter.pause();
+    meter
+}
+
+/// A store whose ring has grown up.
+fn grown(dir: &Path) -> (Store, u64) {
+    let store = open(dir);
+    let limits = StoreOptions::default();
+    let run = run_of(16, 64 * 1024);
+    let mut next = 1;
+    while store.stats().ring_bytes < limits.ring_segments as u64 * limits.ring_segment_bytes {
+        let settle = Record::Settle {
+            queue: QueueId(1),
+            first: Position(next),
+            count: 16,
+        };
+        store
+            .wait(store.append(vec![put(1, next, &run)]))
+            .expect("works");
+        store.wait(store.append(vec![settle])).expect("works");
+        next += 16;
+    }
+    (store, next)
+}
+
+/// One publisher that waits for each batch; what it put is settled a batch later. In turns with the disk alone, for the disk
+/// is not the same a second later.
+fn commit(options: &Options, store: &Store, next: &mut u64, batch: usize, body: usize) {
+    let run = run_of(batch, body);
+    let mut raw = Raw::new(options, batch * body);
+    let mut ours = Meter::default();
+    let (messages, body_bytes) = (batch as u64, (batch * body) as u64);
+    let mut settled = *next;
+    let start = Instant::now();
+    while start.elapsed() < options.each * 2 {
+        let slice = Instant::now();
+        raw.meter.go_on();
+        while slice.elapsed() < SLICE {
+            raw.commit(messages, body_bytes);
+        }
+        raw.meter.pause();
+        let slice = Instant::now();
+        ours.go_on();
+        while slice.elapsed() < SLICE {
+            ours.commit(messages, body_bytes, || {
+                let mut records = vec![put(1, *next, &run)];
+                if settled < *next {
+                    records.push(Record::Settle {
+                        queue: QueueId(1),
+                        first: Position(settled),
+                        count: *next - settled,
+                    });
+                    settled = *next;
+                }
+                store.wait(store.append(records)).expect("works");
+            });
+            *next += messages;
+        }
+        ours.pause();
+    }
+    let last = Record::Settle {
+        queue: QueueId(1),
+        first: Position(settled),
+        count: *next - settled,
+    };
+    store.wait(store.append(vec![last])).expect("works");
+    let ratio = ours.cpu_per_message() / raw.meter.cpu_per_message();
+    let more = (ours.median().as_secs_f64() - raw.meter.median().as_secs_f64()) * 1e3;
+    std::mem::take(&mut raw.meter).report(&format!("raw    {batch} x {body} B"));
+    handed(raw, messages, body_bytes).report(&format!("handed {batch} x {body} B"));
+    ours.report(&format!("commit {batch} x {body} B"));
+    println!("    CPU x{ratio:.2}, p50 {more:+.3} ms");
 }
 
 /// Everything stays, and goes to redb.
 fn backlog(options: &Options) {
     let dir = tempfile::tempdir_in(&options.dir).expect("a directory");
     let store = open(dir.path());
-    let run = run_of(1_000, 1024);
+    let body = options.body.unwrap_or(1024);
+    let run = run_of(1_000, body);
+    let batch_bytes = 1_000 * body as u64;
     let mut meter = Meter::new();
     for batch in 0..options.messages / 1_000 {
-        meter.commit(1_000, 1_024_000, || {
+        meter.commit(1_000, batch_bytes, || {
             let lsn = store.append(vec![put(1, 1 + batch * 1_000, &run)]);
             store.wait(lsn).expect("works");
         });
     }
     store.checkpoint().expect("works");
-    meter.report(&format!("backlog of {} x 1024 B", options.messages));
-    println!("    {:?}", store.stats());
+    meter.report(&format!("backlog of {} x {} B", options.messages, body));
+    let stats = store.stats();
+    let taken = std::fs::metadata(dir.path().join("leveret.redb")).map_or(0, |file| file.len());
+    let live = options.messages * body as u64;
+    println!(
+        "    leveret.redb x{:.2} of {live} B, ring {} B; {stats:?}",
+        taken as f64 / live as f64,
+        stats.ring_bytes
+    );
     store.close().expect("closes");
 }
 
@@ -233,7 +369,7 @@ fn queues(options: &Options, count: u64) {
     let mut next = vec![1; count as usize];
     let mut queue = 0;
     let mut meter = Meter::new();
-    while meter.start.elapsed() < options.each {
+    while meter.elapsed() < options.each {
         meter.commit(1_000, 1_024_000, || {
             let mut records = Vec::with_capacity(1_000);
             for index in 0..1_000 {
@@ -282,18 +418,21 @@ fn main() {
     let options = options();
     let wanted =
         |part: &str| options.parts.is_empty() || options.parts.iter().any(|name| name == part);
-    for body in BODIES {
-        for batch in BATCHES {
-            if batch * body > BATCH_BYTES_MAX {
-                continue;
-            }
-            if wanted("raw") {
-                raw(&options, batch * body);
-            }
-            if wanted("commit") {
-                commit(&options, batch, body);
+    if wanted("commit") {
+        let dir = tempfile::tempdir_in(&options.dir).expect("a directory");
+        let (store, mut next) = grown(dir.path());
+        for body in BODIES {
+            for batch in BATCHES {
+                let wanted = |only: Option<usize>, this| only.is_none_or(|only| only == this);
+                if wanted(options.batch, batch)
+                    && wanted(options.body, body)
+                    && batch * body <= BATCH_BYTES_MAX
+                {
+                    commit(&options, &store, &mut next, batch, body);
+                }
             }
         }
+        store.close().expect("closes");
     }
     if wanted("backlog") {
         backlog(&options);
