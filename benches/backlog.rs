@@ -2,12 +2,12 @@
 //! how fast they come in and go out again.
 //!
 //! `cargo bench --bench backlog -- [--messages N] [--body BYTES] [--queue-memory BYTES] [--dir DIR] [--restart] [--rounds N]
-//! [--binary FILE]`.
+//! [--priorities N] [--binary FILE]`.
 //! Starts the release binary (or `--binary FILE`) on a fresh directory in DIR with standard settings, publishes N persistent messages
 //! with confirms from one connection, and consumes them all from another with a prefetch of 2,000.
 //! `--queue-memory` keeps the messages in memory where it is large enough: the same drain without the disk. `--restart` kills
 //! the broker in between and tells how long it takes to be ready. With `--rounds` everything is done several times on one
-//! directory, whose size must not grow. RSS above 150 MB, less than 200,000 messages a second out, or out at less than half
+//! directory, whose size must not grow. With `--priorities` each message has another priority than its neighbours. RSS above 150 MB, less than 200,000 messages a second out, or out at less than half
 //! of what comes from memory, is a regression.
 
 #![expect(
@@ -52,6 +52,7 @@ struct Options {
     dir: PathBuf,
     restart: bool,
     rounds: u32,
+    priorities: u8,
     binary: PathBuf,
 }
 
@@ -63,6 +64,7 @@ fn options() -> Options {
         dir: std::env::temp_dir(),
         restart: false,
         rounds: 1,
+        priorities: 0,
         binary: env!("CARGO_BIN_EXE_leveret").into(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -75,6 +77,7 @@ fn options() -> Options {
             "--dir" => options.dir = value().into(),
             "--restart" => options.restart = true,
             "--rounds" => options.rounds = value().parse().expect("a number"),
+            "--priorities" => options.priorities = value().parse().expect("a number"),
             "--binary" => options.binary = value().into(),
             // Cargo's own.
             "--bench" => {}
@@ -203,7 +206,7 @@ fn short(text: &str) -> Vec<u8> {
 
 impl Client {
     /// With a durable queue.
-    fn connect(address: &str, queue: &str) -> Self {
+    fn connect(address: &str, queue: &str, priorities: u8) -> Self {
         let mut client = Self {
             socket: TcpStream::connect(address).expect("connects"),
             input: vec![0; 1024 * 1024],
@@ -225,7 +228,12 @@ impl Client {
         client.send(&method(0, 10, 31, &[0x07, 0xff, 0, 2, 0, 0, 0, 0]));
         client.call(&method(0, 10, 40, &[&short("/")[..], &[0, 0]].concat()));
         client.call(&method(1, 20, 10, &[0]));
-        let declare = [&[0, 0][..], &short(queue), &[2, 0, 0, 0, 0]].concat();
+        let mut table = Vec::new();
+        if priorities > 0 {
+            table = [&short("x-max-priority")[..], b"b", &[priorities]].concat();
+        }
+        let len = (table.len() as u32).to_be_bytes();
+        let declare = [&[0, 0][..], &short(queue), &[2], &len, &table].concat();
         client.call(&method(1, 50, 10, &declare));
         client
     }
@@ -262,21 +270,21 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, queue: &str, count: u64, body: usize) {
+    fn publish(&mut self, queue: &str, count: u64, body: usize, priorities: u8) {
         self.call(&method(1, 85, 10, &[0]));
         let target = [&[0, 0][..], &short(""), &short(queue), &[0]].concat();
-        let header = [
-            &[0, 60, 0, 0][..],
-            &(body as u64).to_be_bytes(),
-            &[0x10, 0, 2],
-        ]
-        .concat();
-        let mut one = method(1, 60, 40, &target);
-        one.extend(frame(2, 1, &header));
-        for part in vec![b'x'; body].chunks(128 * 1024) {
-            one.extend(frame(3, 1, part));
+        let mut batch = Vec::new();
+        for number in 0..BATCH {
+            let priority = (number % (u64::from(priorities) + 1)) as u8;
+            let properties = [0x18, 0, 2, priority];
+            let size = (body as u64).to_be_bytes();
+            let header = [&[0, 60, 0, 0][..], &size, &properties].concat();
+            batch.extend(method(1, 60, 40, &target));
+            batch.extend(frame(2, 1, &header));
+            for part in vec![b'x'; body].chunks(128 * 1024) {
+                batch.extend(frame(3, 1, part));
+            }
         }
-        let batch = one.repeat(BATCH as usize);
         let confirmed = Arc::new(AtomicU64::new(0));
         let mut writer = self.socket.try_clone().expect("a handle");
         let seen = Arc::clone(&confirmed);
@@ -374,9 +382,9 @@ fn main() {
     };
     at_rest(&broker);
     for _ in 0..options.rounds {
-        let mut publisher = Client::connect(&broker.address, "long");
+        let mut publisher = Client::connect(&broker.address, "long", options.priorities);
         measure("in", &options, &broker, data, || {
-            publisher.publish("long", options.messages, options.body);
+            publisher.publish("long", options.messages, options.body, options.priorities);
         });
         drop(publisher);
         at_rest(&broker);
@@ -386,7 +394,7 @@ fn main() {
             println!("         killed; ready again after {:.0?}", broker.took);
             at_rest(&broker);
         }
-        let mut consumer = Client::connect(&broker.address, "long");
+        let mut consumer = Client::connect(&broker.address, "long", options.priorities);
         measure("out", &options, &broker, data, || {
             consumer.consume("long", options.messages);
         });

@@ -66,6 +66,11 @@ pub(super) struct Paged {
 }
 
 impl Paged {
+    /// Nothing is here, and nothing away.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.away.is_empty() && self.tail.is_empty()
+    }
+
     pub(super) fn front(&self) -> Option<&Segment> {
         self.head.front()
     }
@@ -148,16 +153,12 @@ impl Paged {
     }
 
     /// Takes out what is to be put away: all of the tail, then the end of the head until it holds no more than
-    /// `head_bytes`; the foremost segment stays. Answers segments in position order, and whether they are the tail.
-    pub(super) fn surplus(
-        &mut self,
-        head_bytes: u64,
-        head_too: bool,
-    ) -> (Vec<Segment>, Vec<Segment>) {
+    /// `head_bytes` and as many segments as stay in any case. Answers what was of the head and of the tail, in position order.
+    pub(super) fn surplus(&mut self, head_bytes: u64, stay: usize) -> (Vec<Segment>, Vec<Segment>) {
         let tail = std::mem::take(&mut self.tail);
         self.tail_bytes = 0;
         let mut from_head = Vec::new();
-        while head_too && self.head_bytes > head_bytes && self.head.len() > 1 {
+        while self.head_bytes > head_bytes && self.head.len() > stay {
             let Some(last) = self.head.pop_back() else {
                 break;
             };

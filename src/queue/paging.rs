@@ -5,7 +5,9 @@
 //! thread: the owner asks [`Queue::wanted_page`], reads without the queue's lock, and hands over what it found with
 //! [`Queue::page_in`]. Only `basic.get`, and a queue that must drop from its head, wait for the disk themselves.
 //!
-//! Queues with priorities or deduplication, and delayed exchanges, keep everything in memory.
+//! A queue with priorities does so with the line of each: what is served last goes first. Its messages that are away cost a
+//! range for each change of priority. Queues with deduplication, delayed exchanges, and quorum queues with two levels of
+//! priority keep everything in memory.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,6 +20,8 @@ use crate::model::QueueId;
 use crate::model::Run;
 use crate::queue::Queue;
 use crate::queue::paged::Away;
+use crate::queue::ready::Level;
+use crate::queue::ready::NextAway;
 use crate::queue::ready::Segment;
 use crate::queue::ready::held_bytes;
 use crate::queue::stream::Found;
@@ -32,6 +36,12 @@ const AHEAD_BYTES: u64 = 512 * 1024;
 
 /// So much is fetched at once, at most.
 const PAGE_IN_BYTES: u64 = 1024 * 1024;
+
+/// So many ranges are fetched at once, at most.
+const RANGES_MAX: usize = 1024;
+
+/// For what is fetched at most so many times as much is read.
+const IN_VAIN_MAX: u64 = 4;
 
 /// So much is fetched when somebody waits for it.
 const PAGE_IN_NOW_BYTES: u64 = 64 * 1024;
@@ -118,14 +128,17 @@ pub trait Pager: Send + Sync {
 pub struct Wanted(Reading);
 
 enum Reading {
-    Away(AwayRange),
+    Away(AwayRanges),
     Stream(Search),
 }
 
-struct AwayRange {
+/// Neighbouring ranges of one line, at least one.
+struct AwayRanges {
     queue: QueueId,
-    positions: Range<u64>,
+    level: Level,
+    ranges: Vec<Range<u64>>,
     bytes_max: u64,
+    /// Where the one range is if not in the store.
     spilled: Option<Arc<dyn Spilled>>,
 }
 
@@ -138,7 +151,8 @@ enum Done {
 }
 
 struct AwayPage {
-    first: u64,
+    level: Level,
+    ranges: Vec<Range<u64>>,
     /// `None` when it could not be read.
     page: Option<Page>,
     /// The times in the page are those at which messages expire.
@@ -149,53 +163,87 @@ impl Wanted {
     /// Reads it; blocks on the disk.
     pub fn fetch(self, pager: &dyn Pager) -> Fetched {
         Fetched(match self.0 {
-            Reading::Away(range) => Done::Away(range.fetch(pager)),
+            Reading::Away(ranges) => Done::Away(ranges.fetch(pager)),
             Reading::Stream(search) => Done::Stream(search.fetch(pager)),
         })
     }
 }
 
-impl AwayRange {
+impl AwayRanges {
     fn fetch(self, pager: &dyn Pager) -> AwayPage {
-        let first = self.positions.start;
-        let expiries = self.spilled.is_some();
-        let page = match self.spilled {
-            // A cut range asks for the rest only.
+        let page = match &self.spilled {
             Some(spilled) => spilled.read().map(|runs| Page {
                 runs: runs
                     .into_iter()
-                    .filter_map(|(at, run, time)| {
-                        after(first, at, run).map(|(at, run)| (at, run, time))
-                    })
+                    .flat_map(|(at, run, time)| inside(&self.ranges, at, run, time))
                     .collect(),
-                until: self.positions.end,
+                until: self.end(),
             }),
-            None => pager.read(self.queue, self.positions, self.bytes_max),
+            None => self.read(pager),
         };
         AwayPage {
-            first,
+            level: self.level,
+            ranges: self.ranges,
             page,
-            expiries,
+            expiries: self.spilled.is_some(),
         }
     }
-}
 
-/// What of a run is not before `first`.
-fn after(first: u64, at: u64, mut run: Run) -> Option<(u64, Run)> {
-    let skipped = first.saturating_sub(at).min(run.len() as u64);
-    run.take_front(skipped as usize);
-    (!run.is_empty()).then_some((at + skipped, run))
-}
-
-impl Paging {
-    /// See [`Memory::share`].
-    pub(super) fn share(&self) -> u64 {
-        self.memory.share()
+    fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |last| last.end)
     }
 
-    pub(super) fn pager(&self) -> Option<Arc<dyn Pager>> {
-        self.pager.clone()
+    /// Between the ranges are messages that are not wanted, those of other priorities. What is read of them for nothing is
+    /// bounded.
+    fn read(&self, pager: &dyn Pager) -> Option<Page> {
+        let mut found = Page::default();
+        let at_once = match self.ranges.len() {
+            1 => self.bytes_max,
+            _ => self.bytes_max.min(PAGE_IN_NOW_BYTES),
+        };
+        let (mut bytes, mut read_bytes) = (0, 0);
+        for range in &self.ranges {
+            let mut at = range.start.max(found.until);
+            while at < range.end {
+                if bytes >= self.bytes_max || read_bytes >= IN_VAIN_MAX * self.bytes_max {
+                    return Some(found);
+                }
+                let page = pager.read(self.queue, at..self.end(), at_once)?;
+                for (first, run, time) in page.runs {
+                    read_bytes += held_bytes(&run);
+                    let wanted = inside(&self.ranges, first, run, time);
+                    bytes += wanted
+                        .iter()
+                        .map(|(_, run, _)| held_bytes(run))
+                        .sum::<u64>();
+                    found.runs.extend(wanted);
+                }
+                found.until = page.until.max(at + 1);
+                at = found.until;
+            }
+        }
+        found.until = self.end();
+        Some(found)
     }
+}
+
+/// What of a run is in these ranges.
+fn inside(
+    ranges: &[Range<u64>],
+    first: u64,
+    run: Run,
+    time: Option<u64>,
+) -> Vec<(u64, Run, Option<u64>)> {
+    let end = first + run.len() as u64;
+    let from = ranges.partition_point(|range| range.end <= first);
+    let pieces = ranges[from..].iter().take_while(|range| range.start < end);
+    pieces
+        .map(|range| {
+            let (start, stop) = (range.start.max(first), range.end.min(end));
+            let indexes = (start - first) as usize..(stop - first) as usize;
+            (start, run.slice(indexes), time)
+        })
+        .collect()
 }
 
 /// How a queue pages.
@@ -218,6 +266,17 @@ pub(super) struct Paging {
     eager: bool,
 }
 
+impl Paging {
+    /// See [`Memory::share`].
+    pub(super) fn share(&self) -> u64 {
+        self.memory.share()
+    }
+
+    pub(super) fn pager(&self) -> Option<Arc<dyn Pager>> {
+        self.pager.clone()
+    }
+}
+
 impl Drop for Paging {
     fn drop(&mut self) {
         self.memory.change(self.accounted_bytes, 0);
@@ -234,6 +293,12 @@ impl Queue {
         };
     }
 
+    /// What is in memory of the messages that are ready.
+    #[cfg(test)]
+    pub(super) fn paging_held_bytes(&self) -> u64 {
+        self.ready.held_bytes()
+    }
+
     /// From now on nobody reads ahead.
     #[cfg(test)]
     pub(super) fn page_eagerly(&mut self) {
@@ -248,7 +313,12 @@ impl Queue {
         self.paging.pager.is_some()
             && self.seen.is_none()
             && self.delayed.is_none()
-            && self.ready.paged().is_some()
+            && self.ready.can_page()
+    }
+
+    /// Whether [`Queue::restore_away`] will do: not where it takes the messages to know their order.
+    pub fn restores_unread(&self) -> bool {
+        self.can_page() && !self.ready.has_priorities()
     }
 
     /// Puts away what is more than its share. To be called when messages came, once the store has heard of them; costs little
@@ -282,18 +352,38 @@ impl Queue {
         self.ready.held_bytes() + stream.map_or(0, |stream| stream.held_bytes())
     }
 
-    fn put_away(&mut self, head_bytes: u64) {
+    /// Of what is served first so many bytes stay.
+    fn put_away(&mut self, mut head_bytes: u64) {
+        let mut foremost = true;
+        let mut next = self.ready.next_level(None);
+        while let Some(level) = next {
+            head_bytes = self.put_away_of(level, head_bytes, foremost);
+            foremost = false;
+            next = self.ready.next_level(Some(level));
+        }
+    }
+
+    /// Answers how many bytes may stay of the lines behind this one.
+    fn put_away_of(&mut self, level: Level, head_bytes: u64, foremost: bool) -> u64 {
         // What is being fetched would no longer follow the head.
-        let head_too = !self.paging.fetching;
-        let Some(line) = self.ready.paged_mut() else {
-            return;
+        let head_stays = self.paging.fetching;
+        let Some(line) = self.ready.paged_mut(level) else {
+            return 0;
         };
-        let (head, tail) = line.surplus(head_bytes, head_too);
-        self.paging.head_is_full |= !head.is_empty();
+        let stay = if head_stays {
+            usize::MAX
+        } else {
+            usize::from(foremost)
+        };
+        let (head, tail) = line.surplus(head_bytes, stay);
+        let left = head_bytes.saturating_sub(line.head_bytes());
+        if foremost {
+            self.paging.head_is_full |= !head.is_empty();
+        }
         let (mut moved, mut moved_head) = (0, 0);
         let (tail, tail_stays) = self.all_away(tail, &mut moved);
         let (head_away, head_stays) = self.all_away(head.clone(), &mut moved_head);
-        if let Some(line) = self.ready.paged_mut() {
+        if let Some(line) = self.ready.paged_mut(level) {
             if head_stays.is_empty() {
                 line.put_away_behind_head(head_away);
                 moved += moved_head;
@@ -308,6 +398,7 @@ impl Queue {
                 .for_each(|segment| line.append(segment));
         }
         self.ready.moved(-moved, 0, 0);
+        left
     }
 
     /// Ranges for segments that are put away, and those that cannot be.
@@ -368,7 +459,8 @@ impl Queue {
     /// A message came back that belongs between messages that are away: it goes there as well.
     pub(super) fn give_back_away(&mut self, segment: Segment) {
         let ranges = self.away(&segment);
-        let Some(line) = self.ready.paged_mut() else {
+        let level = self.ready.level_of(&segment.run);
+        let Some(line) = self.ready.paged_mut(level) else {
             return;
         };
         match ranges {
@@ -391,7 +483,7 @@ impl Queue {
             return search.map(|search| Wanted(Reading::Stream(search)));
         }
         let share = self.paging.memory.share();
-        let wanted = self.first_away(PAGE_IN_BYTES.min(share / 2).max(PAGE_IN_NOW_BYTES))?;
+        let wanted = self.next_wanted(PAGE_IN_BYTES.min(share / 2).max(PAGE_IN_NOW_BYTES))?;
         self.paging.fetching = true;
         Some(Wanted(Reading::Away(wanted)))
     }
@@ -404,19 +496,16 @@ impl Queue {
         if self.stream.is_some() {
             return self.wants_stream_page();
         }
-        let Some(line) = self.ready.paged() else {
+        let Some(next) = self.ready.next_away() else {
             return false;
         };
-        if line.first_away().is_none() {
-            return false;
-        }
         // It may have to go by itself, or somebody waits for it.
         if self.paging.may_have_expired && self.ready.front_is_away() || self.consumers.has_next() {
             return true;
         }
         if self.consumers.len() > 0 && !self.paging.head_is_full {
             let ahead = AHEAD_BYTES.min(self.paging.memory.share() / 4);
-            return line.head_bytes() < ahead;
+            return next.bytes_before < ahead;
         }
         false
     }
@@ -435,13 +524,33 @@ impl Queue {
         self.ready.front_is_away() && self.away_deadline().is_some_and(|at| at <= now)
     }
 
-    fn first_away(&self, bytes_max: u64) -> Option<AwayRange> {
-        let away = self.ready.paged()?.first_away()?;
-        Some(AwayRange {
+    fn next_wanted(&self, bytes_max: u64) -> Option<AwayRanges> {
+        let NextAway { level, line, .. } = self.ready.next_away()?;
+        let first = line.first_away()?;
+        let (mut bytes, mut end) = (0, 0);
+        // What was spilled is read piece by piece. In a queue that serves by arrival older positions may follow.
+        let stored = line
+            .away()
+            .take_while(|away| away.spilled.is_none())
+            .take_while(|away| {
+                let more = bytes < bytes_max && away.positions.start >= end;
+                bytes += away.body_bytes;
+                end = away.positions.end;
+                more
+            });
+        let ranges = match first.spilled {
+            Some(_) => vec![first.positions.clone()],
+            None => stored
+                .take(RANGES_MAX)
+                .map(|away| away.positions.clone())
+                .collect(),
+        };
+        Some(AwayRanges {
             queue: self.id,
-            positions: away.positions.clone(),
+            level,
+            ranges,
             bytes_max,
-            spilled: away.spilled.clone(),
+            spilled: first.spilled.clone(),
         })
     }
 
@@ -465,25 +574,45 @@ impl Queue {
             self.paging.broken = true;
             return;
         };
-        let first_away = self.ready.paged().and_then(|line| line.first_away());
-        // It was purged, or somebody who could not wait has read it.
-        if first_away.is_none_or(|away| away.positions.start != fetched.first) {
-            return;
+        let mut runs = page.runs.into_iter().peekable();
+        for asked in fetched.ranges {
+            let until = page.until.min(asked.end);
+            let Some(line) = self.ready.paged_mut(fetched.level) else {
+                break;
+            };
+            let first = line.first_away().map(|away| away.positions.start);
+            // It was purged, or somebody who could not wait has read it, or something has come back before it.
+            if first != Some(asked.start) || until <= asked.start {
+                break;
+            }
+            let Some((away, whole)) = line.take_away(until) else {
+                break;
+            };
+            let here = std::iter::from_fn(|| runs.next_if(|(at, _, _)| *at < until));
+            self.take_range(fetched.level, &away, whole, fetched.expiries, here);
         }
-        let until = page.until;
-        let taken = self
-            .ready
-            .paged_mut()
-            .and_then(|line| line.take_away(until));
-        let Some((away, whole)) = taken else {
-            return;
-        };
+        if let Some(line) = self.ready.paged_mut(fetched.level) {
+            line.fetched();
+        }
+        self.ready.prune(fetched.level);
+        self.account();
+    }
+
+    /// What was read of one range, which is the first of its line and follows the head.
+    fn take_range(
+        &mut self,
+        level: Level,
+        away: &Away,
+        whole: bool,
+        expiries: bool,
+        runs: impl Iterator<Item = (u64, Run, Option<u64>)>,
+    ) {
         let (mut held, mut count, mut bodies) = (0, 0, 0);
-        for (first, run, time) in page.runs {
+        for (first, run, time) in runs {
             held += held_bytes(&run);
             count += run.len() as u64;
             bodies += run.body_bytes();
-            let segments: Vec<Segment> = if fetched.expiries {
+            let segments: Vec<Segment> = if expiries {
                 vec![Segment {
                     first,
                     run,
@@ -496,7 +625,7 @@ impl Queue {
                 self.segments(first, run, time.unwrap_or(self.looked_at))
                     .collect()
             };
-            if let Some(line) = self.ready.paged_mut() {
+            if let Some(line) = self.ready.paged_mut(level) {
                 for mut segment in segments {
                     segment.redelivered = away.redelivered;
                     segment.returns = away.returns;
@@ -512,22 +641,20 @@ impl Queue {
         } else {
             0
         };
-        if let Some(line) = self.ready.paged_mut() {
-            if !whole {
-                line.reduce_away(bodies);
-            }
-            line.fetched();
+        if let Some(line) = self.ready.paged_mut(level)
+            && !whole
+        {
+            line.reduce_away(bodies);
         }
         self.ready
             .moved(held as i64, -(lost as i64), -(lost_bytes as i64));
-        self.account();
     }
 
     /// Reads the foremost messages at once when they are away. For who cannot wait.
     pub(super) fn page_in_now(&mut self) {
         while self.ready.front_is_away() && !self.paging.broken {
             let (Some(wanted), Some(pager)) = (
-                self.first_away(PAGE_IN_NOW_BYTES),
+                self.next_wanted(PAGE_IN_NOW_BYTES),
                 self.paging.pager.clone(),
             ) else {
                 return;
@@ -565,15 +692,14 @@ impl Queue {
         };
         self.ready
             .moved(0, away.len() as i64, away.body_bytes as i64);
-        if let Some(line) = self.ready.paged_mut() {
+        if let Some(line) = self.ready.paged_mut(0) {
             line.append_away(away);
         }
     }
 
     /// Messages were restored. Behind what is away they go away too, so that the order stays.
     pub(super) fn relieve_restored(&mut self) {
-        let behind = self.ready.paged().and_then(|line| line.first_away());
-        if behind.is_some() {
+        if self.restores_unread() && self.ready.next_away().is_some() {
             self.put_away(u64::MAX);
             self.account();
         } else {
@@ -591,13 +717,14 @@ impl Queue {
         if self.paging.fetching || self.paging.broken || !self.ready.front_is_away() {
             return None;
         }
-        self.ready.paged()?.first_away()?.expires_from
+        self.ready.next_away()?.line.first_away()?.expires_from
     }
 
     /// Stored messages that are away and were delivered before.
     pub(super) fn redelivered_away(&self) -> impl Iterator<Item = (Range<u64>, u32)> {
-        let line = self.ready.paged().into_iter();
-        line.flat_map(|line| line.away())
+        let lines = self.ready.paged().map(|(_, line)| line);
+        lines
+            .flat_map(|line| line.away())
             .filter(|away| away.redelivered && away.spilled.is_none())
             .map(|away| (away.positions.clone(), away.returns))
     }

@@ -6,6 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use crate::model::ConsumerId;
 use crate::model::Delivered;
@@ -75,18 +77,30 @@ pub(super) enum Order {
 
 pub(super) type Line = VecDeque<Segment>;
 
+/// Which line of a queue: the priority of its messages; 0 where they do not decide.
+pub(super) type Level = u8;
+
 enum Lines {
     Position(Paged),
     Priority(Box<Levels>),
     Arrival(Box<Returns>),
 }
 
+/// The line that has what is served first of what is away.
+pub(super) struct NextAway<'a> {
+    pub(super) level: Level,
+    pub(super) line: &'a Paged,
+    /// What is in memory and served before it takes so much.
+    pub(super) bytes_before: u64,
+}
+
 /// Lines of the priorities that have messages.
 struct Levels {
     max: u8,
-    lines: BTreeMap<Reverse<u8>, Line>,
+    /// None of them is empty.
+    lines: BTreeMap<Reverse<Level>, Paged>,
     /// The last line that became empty, for the next that is needed: a priority that comes and goes allocates nothing.
-    spare: Line,
+    spare: Paged,
 }
 
 /// The lowest priority that is urgent in a quorum queue.
@@ -123,7 +137,7 @@ impl Ready {
             Order::Priority(max) => Lines::Priority(Box::new(Levels {
                 max,
                 lines: BTreeMap::new(),
-                spare: Line::new(),
+                spare: Paged::default(),
             })),
             Order::Arrival => Lines::Arrival(Box::default()),
             Order::Weighted => Lines::Arrival(Box::new(Returns {
@@ -152,21 +166,90 @@ impl Ready {
         self.held_bytes
     }
 
-    /// The line whose middle may be away; `None` where priorities decide.
-    pub(super) fn paged(&self) -> Option<&Paged> {
+    /// Whether messages may be away at all.
+    pub(super) fn can_page(&self) -> bool {
         match &self.lines {
-            Lines::Position(line) => Some(line),
-            Lines::Arrival(returns) if !returns.has_levels => Some(&returns.arrived),
-            Lines::Priority(_) | Lines::Arrival(_) => None,
+            Lines::Position(_) | Lines::Priority(_) => true,
+            Lines::Arrival(returns) => !returns.has_levels,
         }
     }
 
-    /// The same, to change it. Who does tells [`Ready::moved`] what that did to the counts.
-    pub(super) fn paged_mut(&mut self) -> Option<&mut Paged> {
+    /// Of what is away, what is served first.
+    pub(super) fn next_away(&self) -> Option<NextAway<'_>> {
+        let mut bytes_before = 0;
+        for (level, line) in self.paged() {
+            bytes_before += line.head_bytes();
+            if line.first_away().is_some() {
+                return Some(NextAway {
+                    level,
+                    line,
+                    bytes_before,
+                });
+            }
+        }
+        None
+    }
+
+    /// The lines whose middle may be away, with what it takes to find them again, in the order in which they are served.
+    pub(super) fn paged(&self) -> impl Iterator<Item = (Level, &Paged)> {
+        let (one, levels) = match &self.lines {
+            Lines::Position(line) => (Some(line), None),
+            Lines::Priority(levels) => (None, Some(&levels.lines)),
+            Lines::Arrival(returns) if !returns.has_levels => (Some(&returns.arrived), None),
+            Lines::Arrival(_) => (None, None),
+        };
+        let levels = levels.into_iter().flatten();
+        one.map(|line| (0, line))
+            .into_iter()
+            .chain(levels.map(|(Reverse(level), line)| (*level, line)))
+    }
+
+    /// One of them, to change it. Who does tells [`Ready::moved`] what that did to the counts, and [`Ready::prune`] when a
+    /// line may have become empty.
+    pub(super) fn paged_mut(&mut self, level: Level) -> Option<&mut Paged> {
         match &mut self.lines {
             Lines::Position(line) => Some(line),
+            Lines::Priority(levels) => levels.lines.get_mut(&Reverse(level)),
             Lines::Arrival(returns) if !returns.has_levels => Some(&mut returns.arrived),
-            Lines::Priority(_) | Lines::Arrival(_) => None,
+            Lines::Arrival(_) => None,
+        }
+    }
+
+    /// The line that is served after this one; the first of all for `None`.
+    pub(super) fn next_level(&self, after: Option<Level>) -> Option<Level> {
+        match (&self.lines, after) {
+            (Lines::Priority(levels), None) => {
+                let first = levels.lines.first_key_value();
+                first.map(|(Reverse(level), _)| *level)
+            }
+            (Lines::Priority(levels), Some(after)) => {
+                let behind = (Bound::Excluded(Reverse(after)), Bound::Unbounded);
+                let next = levels.lines.range(behind).next();
+                next.map(|(Reverse(level), _)| *level)
+            }
+            (Lines::Position(_) | Lines::Arrival(_), None) => Some(0),
+            (Lines::Position(_) | Lines::Arrival(_), Some(_)) => None,
+        }
+    }
+
+    /// The line of messages that all have the priority of the first.
+    pub(super) fn level_of(&self, run: &Run) -> Level {
+        match &self.lines {
+            Lines::Priority(levels) => {
+                let first = run.iter().next();
+                first.map_or(0, |message| message.traits().priority.min(levels.max))
+            }
+            Lines::Position(_) | Lines::Arrival(_) => 0,
+        }
+    }
+
+    /// Forgets the line of a priority of which nothing is left.
+    pub(super) fn prune(&mut self, level: Level) {
+        if let Lines::Priority(levels) = &mut self.lines
+            && let Entry::Occupied(line) = levels.lines.entry(Reverse(level))
+            && line.get().is_empty()
+        {
+            levels.spare = line.remove();
         }
     }
 
@@ -213,12 +296,12 @@ impl Ready {
 
     /// All segments; foremost first, but for the turns of two levels.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Segment> {
-        let (lines, paged): (Vec<&Line>, Option<&Paged>) = match &self.lines {
-            Lines::Position(line) => (Vec::new(), Some(line)),
-            Lines::Priority(levels) => (levels.lines.values().collect(), None),
+        let (lines, paged): (Vec<&Line>, Vec<&Paged>) = match &self.lines {
+            Lines::Position(line) => (Vec::new(), vec![line]),
+            Lines::Priority(levels) => (Vec::new(), levels.lines.values().collect()),
             Lines::Arrival(returns) => (
                 vec![&returns.returned, &returns.urgent],
-                Some(&returns.arrived),
+                vec![&returns.arrived],
             ),
         };
         let paged = paged.into_iter().flat_map(Paged::iter);
@@ -230,7 +313,7 @@ impl Ready {
         self.count_in(&segment);
         match &mut self.lines {
             Lines::Position(line) => line.append(segment),
-            Lines::Priority(levels) => levels.each(segment, append),
+            Lines::Priority(levels) => levels.each(segment, Paged::append),
             Lines::Arrival(returns) => returns.append(segment),
         }
     }
@@ -240,11 +323,14 @@ impl Ready {
     /// when this is the next position, and as nothing urgent.
     ///
     /// What belongs between messages that are away is given back; it is counted already.
-    pub(super) fn give_back(&mut self, mut segment: Segment, last: Option<u64>) -> Option<Segment> {
+    pub(super) fn give_back(&mut self, mut segment: Segment, last: Option<u64>) -> Vec<Segment> {
         self.count_in(&segment);
+        let mut between = Vec::new();
         match &mut self.lines {
-            Lines::Position(line) => return line.insert(segment).err(),
-            Lines::Priority(levels) => levels.each(segment, insert),
+            Lines::Position(line) => between.extend(line.insert(segment).err()),
+            Lines::Priority(levels) => levels.each(segment, |line, piece| {
+                between.extend(line.insert(piece).err());
+            }),
             Lines::Arrival(returns) => {
                 segment.behind = last.unwrap_or(0);
                 match last {
@@ -253,7 +339,7 @@ impl Ready {
                 }
             }
         }
-        None
+        between
     }
 
     fn count_in(&mut self, segment: &Segment) {
@@ -288,7 +374,15 @@ impl Ready {
                 (line, away) = paged.drain();
                 vec![line]
             }
-            Lines::Priority(levels) => std::mem::take(&mut levels.lines).into_values().collect(),
+            Lines::Priority(levels) => {
+                let lines = std::mem::take(&mut levels.lines).into_values();
+                let drained = lines.map(|mut paged| {
+                    let (line, gone) = paged.drain();
+                    away.extend(gone);
+                    line
+                });
+                drained.collect()
+            }
             Lines::Arrival(returns) => {
                 returns.turn = 0;
                 let arrived;
@@ -363,7 +457,7 @@ impl Returns {
 
 impl Levels {
     /// Cuts the segment where the priority changes and hands each piece to its line.
-    fn each(&mut self, mut segment: Segment, put: fn(&mut Line, Segment)) {
+    fn each(&mut self, mut segment: Segment, mut put: impl FnMut(&mut Paged, Segment)) {
         while !segment.run.is_empty() {
             let mut levels = segment.run.iter().map(|message| message.traits().priority);
             let level = levels.next().unwrap_or_default().min(self.max);
@@ -379,7 +473,7 @@ impl Levels {
 
     fn take(&mut self, count: usize) -> Option<Segment> {
         let mut highest = self.lines.first_entry()?;
-        let taken = take(highest.get_mut(), count)?;
+        let taken = highest.get_mut().take(count)?;
         if highest.get().is_empty() {
             self.spare = highest.remove();
         }

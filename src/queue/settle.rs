@@ -68,10 +68,8 @@ impl Queue {
                 expires_at: range.expires_at,
                 behind: 0,
             };
-            if let Some(segment) = self
-                .ready
-                .give_back(segment, last.then_some(self.next_position))
-            {
+            let last = last.then_some(self.next_position);
+            for segment in self.ready.give_back(segment, last) {
                 self.give_back_away(segment);
             }
         }

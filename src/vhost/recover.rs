@@ -193,7 +193,7 @@ fn restore_span(
         }),
         None => true,
     };
-    let unread = body_bytes.filter(|_| alike && handle.enter(|queue, _| queue.can_page()).0);
+    let unread = body_bytes.filter(|_| alike && handle.enter(|queue, _| queue.restores_unread()).0);
     if let Some(body_bytes) = unread {
         let count = positions.end - positions.start;
         handle.enter(|queue, _| {

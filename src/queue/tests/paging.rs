@@ -188,6 +188,45 @@ fn what_is_away_keeps_the_ttl_that_it_came_with() {
 }
 
 #[test]
+fn each_priority_comes_back_in_its_turn() {
+    let pager = Arc::new(FakePager::default());
+    let arguments = QueueArguments {
+        max_priority: Some(2),
+        ..QueueArguments::default()
+    };
+    let options = QueueOptions {
+        durable: true,
+        arguments,
+        ..QueueOptions::default()
+    };
+    let mut queue = paging(queue_with(options), &pager);
+    let mut records = Vec::new();
+    for number in 0..60_u8 {
+        let run = run_of(&[Sample {
+            priority: Some(number % 4),
+            ..sample(&number.to_string(), number % 7 > 0)
+        }]);
+        queue.enqueue(run, START, &mut records);
+        hand_over(&mut queue, &pager, &mut records);
+        let held = queue.paging_held_bytes();
+        assert!(held < 200, "the foremost message alone: {held}");
+    }
+    let receiver = Receiver::new();
+    queue
+        .consume(receiver.consumer(1), START, &mut records)
+        .expect("taken");
+    read_ahead(&mut queue, &pager, START, &mut records);
+    let of = |level: u8| (0..60_u8).filter(move |number| (number % 4).min(2) == level);
+    let wanted: Vec<String> = of(2)
+        .chain(of(1))
+        .chain(of(0))
+        .map(|number| number.to_string())
+        .collect();
+    assert_eq!(bodies(&receiver), wanted);
+    assert_eq!((queue.counts().ready, queue.counts().ready_bytes), (0, 0));
+}
+
+#[test]
 fn a_get_waits_for_the_disk() {
     let pager = Arc::new(FakePager::default());
     let mut queue = filled(&pager);
