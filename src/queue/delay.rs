@@ -16,29 +16,52 @@ use crate::protocol::properties;
 use crate::queue::Queue;
 use crate::queue::QueueOptions;
 use crate::queue::Reason;
+use crate::queue::ready::held_bytes;
 use crate::store::Record;
 
 /// The header that asks for a delay.
 pub const X_DELAY: &str = "x-delay";
 
+/// So many octets are released at once of what must be read for that; the others follow at once.
+const RELEASE_BYTES: u64 = 1024 * 1024;
+
+/// When a message is due, and its position: what came first goes first.
+type Turn = (u64, u64);
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Delayed {
-    /// By time and then by position, so that what came first goes first.
-    waiting: BTreeMap<(u64, u64), Run>,
+    here: BTreeMap<Turn, Run>,
+    /// What [`held_bytes`] says of all that are here.
+    held_bytes: u64,
+    /// Those that are in the store and nowhere else, with what they take in memory.
+    away: BTreeMap<Turn, u64>,
+}
+
+/// One that is due.
+enum Due {
+    Here(Run),
+    Away(u64),
 }
 
 impl Delayed {
     pub(super) fn len(&self) -> u64 {
-        self.waiting.len() as u64
+        (self.here.len() + self.away.len()) as u64
     }
 
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
+        let here = self.here.first_key_value().map(|(turn, _)| turn.0);
+        let away = self.away.first_key_value().map(|(turn, _)| turn.0);
+        [here, away].into_iter().flatten().min()
     }
 
     pub(super) fn clear(&mut self) {
-        self.waiting.clear();
+        *self = Self::default();
+    }
+
+    /// What those in memory take there.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     pub(super) fn insert(&mut self, first: u64, run: &Run, enqueued_at: u64) {
@@ -49,14 +72,61 @@ impl Delayed {
                 .saturating_add(u64::try_from(delay).unwrap_or(0))
                 .saturating_add(1);
             let alone = run.slice(index..index + 1).detached_if_sparse();
-            self.waiting.insert((due, first + index as u64), alone);
+            self.held_bytes += held_bytes(&alone);
+            self.here.insert((due, first + index as u64), alone);
         }
     }
 
-    fn take_due(&mut self, now: u64) -> impl Iterator<Item = (u64, Run)> + use<> {
-        let later = self.waiting.split_off(&(now.saturating_add(1), 0));
-        let due = std::mem::replace(&mut self.waiting, later);
-        due.into_iter().map(|((_, position), run)| (position, run))
+    /// Leaves those that wait longest to the store, until the others take no more than this.
+    pub(super) fn forget(&mut self, bytes_max: u64) {
+        while self.held_bytes > bytes_max {
+            let Some((turn, run)) = self.here.pop_last() else {
+                return;
+            };
+            let bytes = held_bytes(&run);
+            self.held_bytes -= bytes;
+            self.away.insert(turn, bytes);
+        }
+    }
+
+    /// What is due, but not too much of what must be read.
+    fn take_due(&mut self, now: u64) -> Vec<(Turn, Due)> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while bytes < RELEASE_BYTES && self.next_due().is_some_and(|due| due <= now) {
+            let here = self.here.first_key_value().map(|(turn, _)| *turn);
+            let away = self.away.first_key_value().map(|(turn, _)| *turn);
+            let is_here = here.is_some_and(|here| away.is_none_or(|away| here < away));
+            if is_here {
+                let Some((turn, run)) = self.here.pop_first() else {
+                    break;
+                };
+                self.held_bytes -= held_bytes(&run);
+                taken.push((turn, Due::Here(run)));
+            } else {
+                let Some((turn, held)) = self.away.pop_first() else {
+                    break;
+                };
+                bytes += held;
+                taken.push((turn, Due::Away(held)));
+            }
+        }
+        taken
+    }
+
+    /// They could not be read.
+    fn put_back(&mut self, due: Vec<(Turn, Due)>) {
+        for (turn, due) in due {
+            match due {
+                Due::Here(run) => {
+                    self.held_bytes += held_bytes(&run);
+                    self.here.insert(turn, run);
+                }
+                Due::Away(bytes) => {
+                    self.away.insert(turn, bytes);
+                }
+            }
+        }
     }
 }
 
@@ -127,20 +197,46 @@ impl Queue {
         }
     }
 
-    /// What is due leaves as dead messages do.
+    /// What is due leaves as dead messages do. Reads what is away.
     pub(super) fn release_due(&mut self, now: u64) {
         let Some(delayed) = &mut self.delayed else {
             return;
         };
-        for (position, run) in delayed.take_due(now) {
-            self.die(Reason::Expired, Some(Position(position)), run, now);
+        let due = delayed.take_due(now);
+        let mut away: Vec<u64> = due
+            .iter()
+            .filter(|(_, due)| matches!(due, Due::Away(_)))
+            .map(|((_, position), _)| *position)
+            .collect();
+        away.sort_unstable();
+        let Some(mut read) = self.read_stored(&away) else {
+            if let Some(delayed) = &mut self.delayed {
+                delayed.put_back(due);
+            }
+            return;
+        };
+        for ((_, position), due) in due {
+            // What is not there was damaged, and told by the store.
+            let run = match due {
+                Due::Here(run) => Some(run),
+                Due::Away(_) => read.remove(&position),
+            };
+            if let Some(run) = run {
+                self.die(Reason::Expired, Some(Position(position)), run, now);
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::queue::Memory;
+    use crate::queue::Pager;
+    use crate::queue::tests::QUEUE;
+    use crate::queue::tests::paging::FakePager;
     use amq_protocol::protocol::basic::AMQPProperties;
     use amq_protocol::types::FieldTable;
 
@@ -221,6 +317,30 @@ mod tests {
             }
         }
         assert_eq!(stored, 5, "transient or not");
+    }
+
+    #[test]
+    fn what_waits_long_is_left_to_the_store() {
+        let pager = Arc::new(FakePager::default());
+        let mut queue = Queue::for_delayed(QUEUE, true, Position(1), 0);
+        let reads = Arc::clone(&pager) as Arc<dyn Pager>;
+        queue.page_with(Arc::new(Memory::new(0)), reads);
+        let mut records = Vec::new();
+        for delays in [&[300, 100, 500], &[200, 100, 400]] {
+            queue.enqueue(messages(delays), 1000, &mut records);
+            records.drain(..).for_each(|record| pager.apply(&record));
+            queue.relieve();
+        }
+        assert_eq!(queue.delayed.as_ref().map(|all| all.held_bytes()), Some(0));
+        assert_eq!(
+            (queue.delayed_count(), queue.next_deadline()),
+            (6, Some(1101))
+        );
+        queue.enqueue(messages(&[150]), 1000, &mut records);
+        assert_eq!(taken(&mut queue, 1301), ["100", "100", "150", "200", "300"]);
+        pager.lose(3..4);
+        assert_eq!(taken(&mut queue, 1600), ["400"], "500 was damaged");
+        assert_eq!((queue.delayed_count(), queue.next_deadline()), (0, None));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Queue {
             return None;
         }
         if let Some(delayed) = &self.delayed {
-            return delayed.next_due();
+            return delayed.next_due().filter(|_| !self.paging.is_broken());
         }
         let head = self.ready.front().and_then(|front| front.expires_at);
         let expires = self

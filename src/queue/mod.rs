@@ -274,6 +274,7 @@ impl Queue {
         self.next_position = self.next_position.max(first.0 + run.len() as u64);
         if let Some(delayed) = &mut self.delayed {
             delayed.insert(first.0, &run, enqueued_at);
+            self.relieve();
             return;
         }
         self.note_restored(first, &run, enqueued_at);

@@ -6,9 +6,10 @@
 //! [`Queue::page_in`]. Only `basic.get`, and a queue that must drop from its head, wait for the disk themselves.
 //!
 //! A queue with priorities does so with the line of each: what is served last goes first. Its messages that are away cost a
-//! range for each change of priority. Queues with deduplication, delayed exchanges, and quorum queues with two levels of
-//! priority keep everything in memory.
+//! range for each change of priority. The messages of a durable delayed exchange that wait longest are left to the store until
+//! they are due. Queues with deduplication, and quorum queues with two levels of priority, keep everything in memory.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -275,6 +276,11 @@ impl Paging {
     pub(super) fn pager(&self) -> Option<Arc<dyn Pager>> {
         self.pager.clone()
     }
+
+    /// The disk could not be read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
 }
 
 impl Drop for Paging {
@@ -328,12 +334,62 @@ impl Queue {
             return self.relieve_stream();
         }
         self.account();
-        let held = self.ready.held_bytes();
         let share = self.paging.memory.share();
-        if held > share && self.holds == 0 && self.can_page() {
-            self.put_away(share / 2);
-            self.account();
+        if self.held_bytes() <= share || self.holds > 0 || self.paging.pager.is_none() {
+            return;
         }
+        if self.can_page() {
+            self.put_away(share / 2);
+        } else if let Some(delayed) = &mut self.delayed
+            && self.options.durable
+        {
+            delayed.forget(share / 2);
+        }
+        self.account();
+    }
+
+    /// What its messages that wait take in memory.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let stream = self.stream.as_ref().map_or(0, |stream| stream.held_bytes());
+        let delayed = self
+            .delayed
+            .as_ref()
+            .map_or(0, |delayed| delayed.held_bytes());
+        self.ready.held_bytes() + stream + delayed
+    }
+
+    /// Stored messages at these positions, which ascend; those that cannot be read are missing. `None` when nothing can
+    /// be read any more.
+    pub(super) fn read_stored(&mut self, positions: &[u64]) -> Option<HashMap<u64, Run>> {
+        let mut found = HashMap::new();
+        let mut left: &[u64] = positions;
+        while let Some(first) = left.first() {
+            let ranges = left
+                .iter()
+                .take(RANGES_MAX)
+                .map(|at| *at..*at + 1)
+                .collect();
+            let wanted = AwayRanges {
+                queue: self.id,
+                level: 0,
+                ranges,
+                bytes_max: PAGE_IN_BYTES,
+                spilled: None,
+            };
+            let page = self
+                .paging
+                .pager
+                .as_deref()
+                .and_then(|pager| wanted.read(pager));
+            let Some(page) = page else {
+                self.paging.broken = true;
+                return None;
+            };
+            found.extend(page.runs.into_iter().map(|(at, run, _)| (at, run)));
+            let until = page.until.max(first + 1);
+            left = &left[left.partition_point(|at| *at < until)..];
+        }
+        Some(found)
     }
 
     /// Tells the budget what the queue holds.
@@ -344,12 +400,6 @@ impl Queue {
             paging.memory.change(paging.accounted_bytes, held);
             paging.accounted_bytes = held;
         }
-    }
-
-    /// What its messages in memory take there.
-    pub(super) fn held_bytes(&self) -> u64 {
-        let stream = self.stream.as_ref();
-        self.ready.held_bytes() + stream.map_or(0, |stream| stream.held_bytes())
     }
 
     /// Of what is served first so many bytes stay.

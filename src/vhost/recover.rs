@@ -243,15 +243,11 @@ impl Vhost {
         });
         if let Some(id) = delayed {
             self.shared.seen_id(id.0);
-            let stored = self.shared.store.load(id)?;
-            let line = self.make_delay_line(&spec, id, stored.next, now);
-            line.enter(|state, _| {
-                for stored in stored.runs {
-                    recovered.messages += stored.run.len() as u64;
-                    let enqueued_at = stored.enqueued_at.unwrap_or(now);
-                    state.restore(stored.first, stored.run, false, enqueued_at);
-                }
-            });
+            let outline = self.shared.store.outline(id);
+            let line = self.make_delay_line(&spec, id, outline.next, now);
+            for span in outline.spans {
+                recovered.messages += restore_span(&line, span, Some(&[]), now)?;
+            }
             recovered.queues.insert(id);
             behaviour.delayed = Some(line);
         }

@@ -5,7 +5,7 @@ mod expiry;
 mod lifetime;
 mod limits;
 mod model;
-mod paging;
+pub(super) mod paging;
 mod priorities;
 mod property;
 mod quorum;
@@ -42,7 +42,7 @@ use crate::queue::QueueOptions;
 use crate::queue::deduplication::X_DEDUPLICATION_HEADER;
 use crate::store::Record;
 
-const QUEUE: QueueId = QueueId(7);
+pub(super) const QUEUE: QueueId = QueueId(7);
 
 /// When most tests begin.
 const START: u64 = 1_000;

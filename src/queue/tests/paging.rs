@@ -26,7 +26,7 @@ use crate::store::Record;
 
 /// A store and an overflow file in memory. Reads give a few messages at a time.
 #[derive(Debug, Default)]
-pub(super) struct FakePager {
+pub(in crate::queue) struct FakePager {
     stored: Mutex<BTreeMap<u64, (Run, u64)>>,
     /// Nothing can be spilled.
     pub(super) full: bool,
@@ -38,7 +38,7 @@ struct FakeSpilled(u64, Run, Option<u64>);
 const MESSAGES_A_READ: usize = 3;
 
 impl FakePager {
-    pub(super) fn apply(&self, record: &Record) {
+    pub(in crate::queue) fn apply(&self, record: &Record) {
         if let Record::Put {
             run,
             targets,
@@ -53,7 +53,7 @@ impl FakePager {
     }
 
     /// The messages at these positions cannot be read.
-    pub(super) fn lose(&self, positions: Range<u64>) {
+    pub(in crate::queue) fn lose(&self, positions: Range<u64>) {
         let mut stored = self.stored.lock();
         positions.for_each(|position| drop(stored.remove(&position)));
     }

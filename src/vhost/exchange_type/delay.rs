@@ -82,7 +82,9 @@ impl Vhost {
             owner: None,
             arguments: Arguments::default(),
         };
-        let state = Queue::for_delayed(id, exchange.durable, next, now);
+        let mut state = Queue::for_delayed(id, exchange.durable, next, now);
+        let paging = &self.shared.paging;
+        state.page_with(Arc::clone(&paging.memory), paging.pager());
         let line = QueueHandle::for_delayed(spec, id, self, exchange.name.clone(), state);
         let line = Arc::new(line);
         self.shared.queues.insert(id, Arc::clone(&line));
