@@ -11,7 +11,7 @@ use std::ops::Range;
 use crate::model::Lsn;
 use crate::model::QueueId;
 use crate::model::Run;
-use crate::store::block::Draft;
+use crate::store::draft::Draft;
 use crate::store::index::Index;
 use crate::store::index::Place;
 use crate::store::index::QueueIndex;

@@ -4,7 +4,7 @@
 //! disk. It asks no clock and runs on no runtime. Nothing outside this folder names redb.
 //!
 //! Records go `append` → `inbox` → `writer`, which gathers a `group` against the `index`, encodes it as a frame of the
-//! `ring`, writes and syncs it. `checkpoint` brings what lives long to redb (`pages`); `recover` and `replay` read both at
+//! `ring`, writes and syncs it. `checkpoint` decides what goes to redb and when, `migrate` writes it there (`pages`); `recover` and `replay` read both at
 //! the start, `read` reads messages, `patience` waits where the disk is full. `tables`, `block` and `ring/frame` state the byte layout.
 //!
 //! Invariants:
@@ -19,10 +19,12 @@ mod block;
 mod checkpoint;
 mod core;
 mod disk;
+mod draft;
 mod error;
 mod group;
 mod inbox;
 mod index;
+mod migrate;
 pub mod offline;
 mod overflow;
 mod pages;

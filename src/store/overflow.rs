@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 
 use crate::model::Run;
 use crate::store::block;
-use crate::store::block::Draft;
 use crate::store::block::Seal;
 use crate::store::disk::Directory;
 use crate::store::disk::Disk;
 use crate::store::disk::DiskFile;
+use crate::store::draft::Draft;
 
 /// A new file is begun when one is as large as this.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;

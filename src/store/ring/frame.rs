@@ -33,8 +33,8 @@ use std::ops::Range;
 use crate::model::QueueId;
 use crate::model::Run;
 use crate::store::block;
-use crate::store::block::Draft;
 use crate::store::disk::DiskFile;
+use crate::store::draft::Draft;
 
 /// Frames begin at multiples of it.
 pub(crate) const FRAME_ALIGN: u64 = 4096;
