@@ -10,6 +10,7 @@
 //! (which holds it), or dead and waiting to be dead-lettered, or gone; `Put` leaves before any `Settle` of the same position.
 
 pub mod arguments;
+mod away;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
@@ -20,6 +21,7 @@ mod enqueue;
 mod expiry;
 pub mod flow;
 mod limits;
+mod memory;
 mod paged;
 mod paging;
 mod ready;
@@ -58,8 +60,8 @@ use expiry::EarlierTtls;
 use flow::Flow;
 pub use limits::Limits;
 pub use limits::Overflow;
+pub use memory::Memory;
 pub use paging::Fetched;
-pub use paging::Memory;
 pub use paging::Page;
 pub use paging::Pager;
 use paging::Paging;

@@ -13,13 +13,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 
 use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::Run;
 use crate::queue::Queue;
+use crate::queue::away::AwayPage;
+use crate::queue::away::AwayRanges;
+use crate::queue::away::PAGE_IN_NOW_BYTES;
+use crate::queue::memory::Memory;
 use crate::queue::paged::Away;
 use crate::queue::ready::Level;
 use crate::queue::ready::NextAway;
@@ -29,9 +31,6 @@ use crate::queue::stream::Found;
 use crate::queue::stream::Search;
 use crate::store::Record;
 
-/// A queue may always hold so much.
-const SHARE_BYTES_MIN: u64 = 16 * 1024;
-
 /// While fewer bytes than this are in memory before what is away, more is fetched.
 const AHEAD_BYTES: u64 = 512 * 1024;
 
@@ -40,55 +39,6 @@ const PAGE_IN_BYTES: u64 = 1024 * 1024;
 
 /// So many ranges are fetched at once, at most.
 const RANGES_MAX: usize = 1024;
-
-/// For what is fetched at most so many times as much is read.
-const IN_VAIN_MAX: u64 = 4;
-
-/// So much is fetched when somebody waits for it.
-const PAGE_IN_NOW_BYTES: u64 = 64 * 1024;
-
-/// What the messages of all queues may hold of the node's memory.
-#[derive(Debug)]
-pub struct Memory {
-    held_bytes: AtomicU64,
-    bytes_max: u64,
-}
-
-impl Memory {
-    /// A budget of so many bytes.
-    pub fn new(bytes_max: u64) -> Self {
-        Self {
-            held_bytes: AtomicU64::new(0),
-            bytes_max,
-        }
-    }
-
-    /// What all queues hold.
-    pub fn held_bytes(&self) -> u64 {
-        self.held_bytes.load(Ordering::Relaxed)
-    }
-
-    /// What one queue may hold: as much as is free, so that one queue gets half of all, two a third each, and there is
-    /// always room for another.
-    fn share(&self) -> u64 {
-        let free = self.bytes_max.saturating_sub(self.held_bytes());
-        free.max(SHARE_BYTES_MIN.min(self.bytes_max))
-    }
-
-    fn change(&self, from: u64, to: u64) {
-        if to >= from {
-            self.held_bytes.fetch_add(to - from, Ordering::Relaxed);
-        } else {
-            self.held_bytes.fetch_sub(from - to, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self::new(u64::MAX)
-    }
-}
 
 /// Messages that went to the pager.
 pub trait Spilled: fmt::Debug + Send + Sync {
@@ -133,31 +83,12 @@ enum Reading {
     Stream(Search),
 }
 
-/// Neighbouring ranges of one line, at least one.
-struct AwayRanges {
-    queue: QueueId,
-    level: Level,
-    ranges: Vec<Range<u64>>,
-    bytes_max: u64,
-    /// Where the one range is if not in the store.
-    spilled: Option<Arc<dyn Spilled>>,
-}
-
 /// What was read.
 pub struct Fetched(Done);
 
 enum Done {
     Away(AwayPage),
     Stream(Found),
-}
-
-struct AwayPage {
-    level: Level,
-    ranges: Vec<Range<u64>>,
-    /// `None` when it could not be read.
-    page: Option<Page>,
-    /// The times in the page are those at which messages expire.
-    expiries: bool,
 }
 
 impl Wanted {
@@ -168,83 +99,6 @@ impl Wanted {
             Reading::Stream(search) => Done::Stream(search.fetch(pager)),
         })
     }
-}
-
-impl AwayRanges {
-    fn fetch(self, pager: &dyn Pager) -> AwayPage {
-        let page = match &self.spilled {
-            Some(spilled) => spilled.read().map(|runs| Page {
-                runs: runs
-                    .into_iter()
-                    .flat_map(|(at, run, time)| inside(&self.ranges, at, run, time))
-                    .collect(),
-                until: self.end(),
-            }),
-            None => self.read(pager),
-        };
-        AwayPage {
-            level: self.level,
-            ranges: self.ranges,
-            page,
-            expiries: self.spilled.is_some(),
-        }
-    }
-
-    fn end(&self) -> u64 {
-        self.ranges.last().map_or(0, |last| last.end)
-    }
-
-    /// Between the ranges are messages that are not wanted, those of other priorities. What is read of them for nothing is
-    /// bounded.
-    fn read(&self, pager: &dyn Pager) -> Option<Page> {
-        let mut found = Page::default();
-        let at_once = match self.ranges.len() {
-            1 => self.bytes_max,
-            _ => self.bytes_max.min(PAGE_IN_NOW_BYTES),
-        };
-        let (mut bytes, mut read_bytes) = (0, 0);
-        for range in &self.ranges {
-            let mut at = range.start.max(found.until);
-            while at < range.end {
-                if bytes >= self.bytes_max || read_bytes >= IN_VAIN_MAX * self.bytes_max {
-                    return Some(found);
-                }
-                let page = pager.read(self.queue, at..self.end(), at_once)?;
-                for (first, run, time) in page.runs {
-                    read_bytes += held_bytes(&run);
-                    let wanted = inside(&self.ranges, first, run, time);
-                    bytes += wanted
-                        .iter()
-                        .map(|(_, run, _)| held_bytes(run))
-                        .sum::<u64>();
-                    found.runs.extend(wanted);
-                }
-                found.until = page.until.max(at + 1);
-                at = found.until;
-            }
-        }
-        found.until = self.end();
-        Some(found)
-    }
-}
-
-/// What of a run is in these ranges.
-fn inside(
-    ranges: &[Range<u64>],
-    first: u64,
-    run: Run,
-    time: Option<u64>,
-) -> Vec<(u64, Run, Option<u64>)> {
-    let end = first + run.len() as u64;
-    let from = ranges.partition_point(|range| range.end <= first);
-    let pieces = ranges[from..].iter().take_while(|range| range.start < end);
-    pieces
-        .map(|range| {
-            let (start, stop) = (range.start.max(first), range.end.min(end));
-            let indexes = (start - first) as usize..(stop - first) as usize;
-            (start, run.slice(indexes), time)
-        })
-        .collect()
 }
 
 /// How a queue pages.
