@@ -18,6 +18,7 @@ use crate::perf::Report;
 /// Options of PerfTest whose short form has more than one letter, which this parser does not know.
 const TWO_LETTERS: &[(&str, &str)] = &[
     ("-ad", "--auto-delete"),
+    ("-ca", "--consumer-args"),
     ("-qa", "--queue-args"),
     ("-qp", "--queue-pattern"),
     ("-qpf", "--queue-pattern-from"),
@@ -75,6 +76,9 @@ pub(super) struct PerfArgs {
     /// Arguments of queues, such as x-queue-type=quorum,x-max-length=10 (-qa)
     #[arg(long, value_delimiter = ',')]
     queue_args: Vec<String>,
+    /// Arguments of consumers, such as x-stream-offset=first (-ca)
+    #[arg(long, value_delimiter = ',')]
+    consumer_args: Vec<String>,
     /// Queues and exchange are there already
     #[arg(short = 'p', long)]
     predeclared: bool,
@@ -164,6 +168,7 @@ impl PerfArgs {
             queues,
             rates,
             queue_arguments: table(&self.queue_args)?,
+            consumer_arguments: table(&self.consumer_args)?,
             persistent: flag("persistent"),
             mandatory: flag("mandatory"),
             time: self.time.map(seconds).transpose()?,

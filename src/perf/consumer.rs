@@ -47,7 +47,7 @@ impl Consumer {
             no_ack: options.auto_ack,
             exclusive: false,
             nowait: false,
-            arguments: Default::default(),
+            arguments: options.consumer_arguments.clone(),
         });
         wire.call(CHANNEL, AMQPClass::Basic(consume))?;
         Ok(Self { run, wire })

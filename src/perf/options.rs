@@ -28,6 +28,8 @@ pub struct Options {
     pub queues: Vec<String>,
     /// Arguments of queues.
     pub queue_arguments: FieldTable,
+    /// Arguments of consumers.
+    pub consumer_arguments: FieldTable,
     /// Queues and exchanges are there already.
     pub predeclared: bool,
     /// Queues go with their last consumer.

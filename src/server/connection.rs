@@ -46,24 +46,15 @@ impl CommitWaiter for Outbox {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn run(socket: std::net::TcpStream, context: Context) {
+pub(super) async fn run(socket: TcpStream, context: Context) {
     let Ok(peer) = socket.peer_addr() else { return };
-    let socket = match prepare(socket) {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::debug!(%peer, %error, "the connection was gone before it was served");
-            return;
-        }
-    };
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "the connection was gone before it was served");
+        return;
+    }
     let driver = Driver::new(socket, peer, context);
     let span = tracing::info_span!("connection", id = driver.ends.session.id().0, %peer);
     driver.run().instrument(span).await;
-}
-
-fn prepare(socket: std::net::TcpStream) -> io::Result<TcpStream> {
-    socket.set_nonblocking(true)?;
-    socket.set_nodelay(true)?;
-    TcpStream::from_std(socket)
 }
 
 /// Why a turn ended the connection.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle as JoinTask;
 
 use crate::broker::Broker;
 use crate::connection::ConnectionOptions;
 use crate::server::Clock;
+use crate::server::accept::accept;
 use crate::server::connection;
 use crate::server::listen::Listener;
 use crate::server::moderation;
@@ -22,8 +22,6 @@ use crate::server::timers;
 
 /// Connections handed to a loop and not yet taken by it.
 const HANDED_OVER_MAX: usize = 1024;
-/// Pause after `accept` failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Setup {
     pub(super) broker: Arc<Broker>,
@@ -78,6 +76,13 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
         clock: setup.clock,
         open: setup.open,
     };
+    let moderated = setup.moderate_reads.then_some(setup.clock);
+    if setup.loops == 1 {
+        // It takes its connections itself: nobody need wake it up for them.
+        let (listeners, stopped) = (setup.listeners, setup.stopped);
+        let serve = move || serve_alone(listeners, context, stopped);
+        return Ok(vec![spawn("loop-0".to_owned(), moderated, serve)?]);
+    }
     let mut threads = Vec::new();
     let mut loops = Vec::new();
     for index in 0..setup.loops {
@@ -85,7 +90,6 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
         loops.push(sender);
         let (context, stopped) = (context.clone(), setup.stopped.clone());
         let timers = index == 0;
-        let moderated = setup.moderate_reads.then_some(setup.clock);
         threads.push(spawn(format!("loop-{index}"), moderated, move || {
             serve(receiver, context, timers, stopped)
         })?);
@@ -135,11 +139,35 @@ async fn serve(
     loop {
         tokio::select! {
             Some(socket) = sockets.recv() => {
-                tokio::spawn(connection::run(socket, context.clone()));
+                // One that cannot be driven is dropped, and with it closed.
+                if let Ok(socket) = tokio::net::TcpStream::from_std(socket) {
+                    tokio::spawn(connection::run(socket, context.clone()));
+                }
             }
             () = &mut gone => return,
         }
     }
+}
+
+async fn serve_alone(
+    listeners: Vec<Listener>,
+    context: Context,
+    mut stopped: watch::Receiver<bool>,
+) {
+    tokio::spawn(timers::run(Arc::clone(&context.broker), context.clock));
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            let context = context.clone();
+            tokio::spawn(accept(listener, async move |socket| {
+                tokio::spawn(connection::run(socket, context.clone()));
+                true
+            }))
+        })
+        .collect();
+    let _ = stopped.changed().await;
+    accepting.iter().for_each(JoinTask::abort);
+    gone(stopped).await;
 }
 
 async fn accept_all(
@@ -148,35 +176,16 @@ async fn accept_all(
     mut stopped: watch::Receiver<bool>,
 ) {
     for listener in listeners {
-        tokio::spawn(accept(listener, loops.clone()));
+        let loops = loops.clone();
+        let mut turn = 0;
+        tokio::spawn(accept(listener, async move |socket| {
+            let Ok(socket) = socket.into_std() else {
+                return true;
+            };
+            turn += 1;
+            loops[turn % loops.len()].send(socket).await.is_ok()
+        }));
     }
     // The tasks, and with them the listeners, end with the runtime.
     let _ = stopped.changed().await;
-}
-
-async fn accept(listener: Listener, loops: Vec<mpsc::Sender<TcpStream>>) {
-    let address = listener.address;
-    let listener = match TcpListener::from_std(listener.socket) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%address, %error, "cannot accept connections");
-            return;
-        }
-    };
-    for turn in 0.. {
-        match listener.accept().await {
-            Ok((socket, _)) => {
-                let Ok(socket) = socket.into_std() else {
-                    continue;
-                };
-                if loops[turn % loops.len()].send(socket).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept a connection; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! N single-threaded loops; a connection lives on one of them. Only here is a clock read and a socket touched.
 //! Nothing here decides anything about the protocol.
 
+mod accept;
 mod clock;
 mod connection;
 mod farewell;

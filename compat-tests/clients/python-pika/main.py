@@ -10,5 +10,6 @@ import entities  # noqa: F401
 import asynchronous  # noqa: F401
 import messages  # noqa: F401
 import consumers  # noqa: F401
+import streams  # noqa: F401
 
 sys.exit(harness.run_all())
