@@ -3,7 +3,7 @@
 //!
 //! The store has every message; memory holds the newest ones, for consumers that keep up, and a page for each consumer that
 //! reads what is older. Offsets are RabbitMQ's: the first message ever is 0, at position 1. What goes, goes by
-//! [retention](segments), oldest first, whoever has read it.
+//! retention (`segments`), oldest first, whoever has read it.
 //!
 //! Invariants: positions from `first` on to the queue's next are there, but for what a damaged disk has lost; `newest` is
 //! their end, without a gap, when it is not empty.
