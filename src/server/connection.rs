@@ -52,7 +52,8 @@ pub(super) async fn run(socket: TcpStream, context: Context) {
         tracing::debug!(%peer, %error, "the connection was gone before it was served");
         return;
     }
-    let driver = Driver::new(socket, peer, context);
+    // On the heap, for a future holds what it moves into another one twice.
+    let driver = Box::new(Driver::new(socket, peer, context));
     let span = tracing::info_span!("connection", id = driver.ends.session.id().0, %peer);
     driver.run().instrument(span).await;
 }
@@ -153,7 +154,7 @@ impl Driver {
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         tracing::debug!("accepted");
         let mut timer = Box::pin(tokio::time::sleep_until(self.context.clock.now().into()));
         let end = loop {
@@ -181,7 +182,10 @@ impl Driver {
                 }
             }
         };
-        self.finish(end).await;
+        if let Some((farewell, opened)) = self.finish(end) {
+            // Few take part in it at a time, and all would hold room for it.
+            Box::pin(farewell.run(opened)).await;
+        }
     }
 
     /// Moves everything that can be moved without waiting.
@@ -429,8 +433,8 @@ impl Driver {
         }
     }
 
-    /// Returns everything to the broker, then lets the socket go.
-    async fn finish(mut self, end: End) {
+    /// Returns everything to the broker; what is left is to let the socket go.
+    fn finish(mut self: Box<Self>, end: End) -> Option<(Farewell, Option<OpenGuard>)> {
         // Before it is abandoned, which ends the pause.
         let status = self.ends.machine.status();
         self.ends.machine.abandon(&mut self.ends.session);
@@ -442,7 +446,7 @@ impl Driver {
             written,
             opened,
             ..
-        } = self;
+        } = *self;
         let why = ends.machine.ending().cloned();
         drop(ends);
         match (&end, &why) {
@@ -460,7 +464,7 @@ impl Driver {
             (End::Finished, Some(why)) => tracing::warn!(?why, "connection ended"),
         }
         let (End::Finished, Status::Finished { linger }) = (end, status) else {
-            return;
+            return None;
         };
         let farewell = Farewell {
             socket,
@@ -470,7 +474,7 @@ impl Driver {
             until: context.clock.now() + linger.max(DRAIN_TIME_MAX),
         };
         drop(context);
-        farewell.run(opened).await;
+        Some((farewell, opened))
     }
 }
 
