@@ -77,10 +77,11 @@ fn a_peer_that_comes_and_goes_leaves_nothing() {
         scene.broker.open_files() <= files
     });
     let log = scene.broker.log();
-    assert!(
-        !log.contains("\"level\":\"WARN\""),
-        "health checks are no news: {log}"
-    );
+    let warnings = log.lines().filter(|line| {
+        // The bystander's queue is not durable, and RabbitMQ tells that this will end.
+        line.contains("\"level\":\"WARN\"") && !line.contains("Deprecated features")
+    });
+    assert_eq!(warnings.count(), 0, "health checks are no news: {log}");
     scene.end();
 }
 
