@@ -2,6 +2,7 @@
 
 mod commands;
 mod expiry;
+mod flow;
 mod lifetime;
 mod limits;
 mod model;
