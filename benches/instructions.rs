@@ -104,6 +104,7 @@ const WORKLOADS: &[(&str, Play)] = &[
     ("publish with confirms, nobody consumes, 16 B", |batches| {
         play(batches, "", "q", NO_PROPERTIES, 16, Consumers::None)
     }),
+    ("connection: open, channel, close", connections),
     ("message by message, 16 B, no ack", |batches| {
         one_by_one(batches * BATCH)
     }),
@@ -214,6 +215,17 @@ fn one_by_one(messages: usize) -> usize {
     }
     end(messages);
     messages
+}
+
+fn connections(count: usize) -> usize {
+    let dir = tempfile::tempdir().expect("a directory");
+    let broker = broker(dir.path());
+    begin();
+    for _ in 0..count {
+        Peer::open(&broker).close();
+    }
+    end(count);
+    count
 }
 
 fn begin() {

@@ -123,6 +123,17 @@ impl Peer {
         self.out.clear();
     }
 
+    /// The client closes the connection.
+    pub(crate) fn close(mut self) {
+        self.connection(connection::AMQPMethod::Close(connection::Close {
+            reply_code: 200,
+            reply_text: "Goodbye".into(),
+            class_id: 0,
+            method_id: 0,
+        }));
+        self.machine.abandon(&mut self.session);
+    }
+
     pub(crate) fn declare(&mut self, name: &str, durable: bool) {
         let declare = queue::AMQPMethod::Declare(queue::Declare {
             queue: name.into(),
