@@ -5,6 +5,7 @@ pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod connection;
+pub mod definitions;
 pub mod management;
 pub mod metrics;
 pub mod model;

@@ -44,6 +44,7 @@ pub(crate) fn broker(dir: &Path) -> Arc<Broker> {
         default_user: "guest".to_owned(),
         default_pass: "guest".to_owned(),
         default_vhost: "/".to_owned(),
+        seeded: true,
         loopback_users: Vec::new(),
         connection_max: None,
         log_exchange: false,

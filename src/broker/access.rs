@@ -30,7 +30,23 @@ pub struct Access {
     loopback_users: Vec<String>,
     changes: Mutex<()>,
     epoch: AtomicU64,
+    attempts: [Attempts; 2],
     store: Arc<Store>,
+}
+
+/// How somebody logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// AMQP 0-9-1.
+    Amqp091 = 0,
+    /// HTTP.
+    Http = 1,
+}
+
+#[derive(Default)]
+struct Attempts {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Access {
@@ -40,6 +56,7 @@ impl Access {
             loopback_users,
             changes: Mutex::new(()),
             epoch: AtomicU64::new(0),
+            attempts: Default::default(),
             store,
         }
     }
@@ -73,13 +90,40 @@ impl Access {
     /// The user with these credentials, if they may come from where they come from.
     pub fn log_in(
         &self,
+        protocol: Protocol,
         credentials: &Credentials,
         is_loopback: bool,
     ) -> Result<Arc<User>, Refusal> {
         let directory = self.directory.load();
-        let user = directory.authenticate(credentials)?;
-        directory.may_connect_from(user.name(), is_loopback)?;
-        Ok(user)
+        let user = directory.authenticate(credentials).and_then(|user| {
+            directory.may_connect_from(user.name(), is_loopback)?;
+            Ok(user)
+        });
+        let attempts = &self.attempts[protocol as usize];
+        let count = if user.is_ok() {
+            &attempts.succeeded
+        } else {
+            &attempts.failed
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        user
+    }
+
+    /// How many logins there were, successful ones and others.
+    pub fn attempts(&self, protocol: Protocol) -> (u64, u64) {
+        let attempts = &self.attempts[protocol as usize];
+        (
+            attempts.succeeded.load(Ordering::Relaxed),
+            attempts.failed.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Counts logins from 0 again.
+    pub fn forget_attempts(&self) {
+        for attempts in &self.attempts {
+            attempts.succeeded.store(0, Ordering::Relaxed);
+            attempts.failed.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether the user may open the virtual host.
@@ -113,6 +157,15 @@ impl Access {
             )])
         })
         .unwrap_or(Lsn::NONE)
+    }
+
+    /// Adds or replaces a user as another node has it, its password already hashed.
+    pub fn import_user(&self, user: UserRecord) -> Result<Lsn, AuthError> {
+        self.change(|directory| {
+            Ok(vec![definitions::define_user(
+                &directory.import_user(user)?,
+            )])
+        })
     }
 
     /// Removes a user and its permissions.

@@ -32,14 +32,17 @@ use crate::metrics::QueueCounts;
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
 use crate::model::Lsn;
+use crate::model::QueueId;
 use crate::model::VhostName;
 use crate::queue::QueueType;
 use crate::store::CommitWaiter;
 use crate::store::Store;
 use crate::vhost::Clock;
+use crate::vhost::QueueHandle;
 use crate::vhost::Shared;
 use crate::vhost::Vhost;
 pub use access::Access;
+pub use access::Protocol;
 pub use acting::Acting;
 pub use acting::Sent;
 pub use administered::Administered;
@@ -108,6 +111,11 @@ impl Broker {
         &self.shared.churn
     }
 
+    /// What the messages of all queues hold in memory.
+    pub fn queue_memory_bytes(&self) -> u64 {
+        self.shared.paging.memory.held_bytes()
+    }
+
     /// What queues of each type have counted.
     pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
         self.shared.queue_counts()
@@ -122,6 +130,12 @@ impl Broker {
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
         // The map is keyed by a type that borrows as `str`, so the guard is dropped before anything else is asked.
         let found = self.vhosts.get(name)?;
+        Some(Arc::clone(&found))
+    }
+
+    /// The queue with that id, of whatever virtual host.
+    pub fn queue_by_id(&self, id: QueueId) -> Option<Arc<QueueHandle>> {
+        let found = self.shared.queues.get(&id)?;
         Some(Arc::clone(&found))
     }
 

@@ -31,6 +31,8 @@ pub struct BrokerOptions {
     pub default_pass: String,
     /// Virtual host made at first start.
     pub default_vhost: String,
+    /// User and virtual host are made: nobody brings definitions of their own.
+    pub seeded: bool,
     /// Users who may only connect from a loopback address.
     pub loopback_users: Vec<String>,
     /// Connections the node takes; `None` is unlimited.

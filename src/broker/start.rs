@@ -84,7 +84,7 @@ impl Broker {
         });
         broker.parameters.restore(&recovered.definitions);
         let vhosts = definitions::read_vhosts(&recovered.definitions);
-        if vhosts.is_empty() {
+        if vhosts.is_empty() && broker.options.seeded {
             broker.first_start()?;
             return Ok(broker);
         }

@@ -1,9 +1,10 @@
-//! Virtual hosts come and go.
+//! Virtual hosts and users come and go.
 
 use std::sync::Arc;
 
 use dashmap::Entry;
 
+use crate::auth::AuthError;
 use crate::broker::Broker;
 use crate::broker::LimitKind;
 use crate::broker::definitions;
@@ -14,6 +15,18 @@ use crate::vhost::Vhost;
 use crate::vhost::VhostMetadata;
 
 impl Broker {
+    /// Removes a user with their permissions and limits, and closes their connections.
+    pub fn delete_user(&self, name: &str) -> Result<Lsn, AuthError> {
+        let deleted = self.access.delete_user(name)?;
+        let cleared = self.limits.of(LimitKind::User).clear_all(name);
+        self.connections.close(
+            |connection| *connection.user == *name,
+            ReplyCode::ConnectionForced,
+            format!("user '{name}' is deleted"),
+        );
+        Ok(deleted.max(cleared))
+    }
+
     /// Makes a virtual host; one that exists stays as it is. Answers what to wait for.
     pub fn create_vhost(&self, name: &VhostName, metadata: VhostMetadata) -> Lsn {
         let Entry::Vacant(vacant) = self.vhosts.entry(name.clone()) else {

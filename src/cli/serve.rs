@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,7 +16,9 @@ use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::cli::log_exchange::LogExchange;
 use crate::connection::ConnectionOptions;
+use crate::definitions;
 use crate::management::Management;
+use crate::management::ManagementOptions;
 use crate::management::Node;
 use crate::server::Clock;
 use crate::server::Listener;
@@ -56,6 +59,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
     let clock = Clock::start();
     let broker = Broker::start(broker_options(&settings), clock.millis(clock.now()))?;
+    load_definitions(&broker, settings.definitions_files(), clock)?;
     let now = move || clock.millis(clock.now());
     let log_exchange = log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&broker), now));
     let ran = run(&settings, &broker, clock, http_listeners);
@@ -79,6 +83,36 @@ fn raise_file_limit() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it was"),
     }
+}
+
+/// Takes the definitions that the settings name, before any client comes.
+fn load_definitions(
+    broker: &Broker,
+    files: Vec<&Path>,
+    clock: Clock,
+) -> Result<(), Box<dyn Error>> {
+    for file in files {
+        let failed = |why: String| format!("definitions in {}: {why}", file.display());
+        let mut documents = vec![file.to_owned()];
+        if file.is_dir() {
+            let entries = std::fs::read_dir(file).map_err(|error| failed(error.to_string()))?;
+            documents = entries.flatten().map(|entry| entry.path()).collect();
+            documents.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+            // In the order of their names, as RabbitMQ takes them.
+            documents.sort();
+        }
+        for document in documents {
+            let failed = |why: String| format!("definitions in {}: {why}", document.display());
+            let text = std::fs::read(&document).map_err(|error| failed(error.to_string()))?;
+            let parsed =
+                serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
+            let now = clock.millis(clock.now());
+            let imported = definitions::import(broker, &parsed, None, now);
+            let imported = imported.map_err(|error| failed(error.to_string()))?;
+            broker.store().wait(imported.commit)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the front doors and waits for the end.
@@ -119,7 +153,13 @@ fn run(
         .collect();
     let now: crate::vhost::Clock = Arc::new(move || clock.millis(clock.now()));
     broker.use_clock(Arc::clone(&now));
-    let management = Management::start(Arc::clone(broker), node, now, sockets)?;
+    let management = Management::start(
+        Arc::clone(broker),
+        node,
+        management_options(settings),
+        now,
+        sockets,
+    )?;
     let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);
     let local_door = local_door
         .inspect_err(|error| {
@@ -166,6 +206,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         default_user: settings.default_user.clone(),
         default_pass: settings.default_pass.reveal().to_owned(),
         default_vhost: settings.default_vhost.clone(),
+        seeded: settings.definitions_files().is_empty(),
         loopback_users: settings.loopback_users.clone(),
         connection_max: (settings.connection_max > 0).then(|| settings.connection_max.into()),
         log_exchange: settings.log.exchange,
@@ -174,6 +215,20 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         queue_defaults: queue_defaults(settings),
         release: settings.compatibility.profile.release(),
         permitted: settings.deprecated_features.permitted(),
+    }
+}
+
+fn management_options(settings: &Settings) -> ManagementOptions {
+    let management = &settings.management;
+    ManagementOptions {
+        path_prefix: management.prefix(),
+        cors_allow_origins: management.cors_allow_origins.clone(),
+        cors_max_age: management.cors_max_age,
+        body_bytes_max: management.http_max_body_size,
+        disable_stats: management.disable_stats,
+        enable_queue_totals: management.enable_queue_totals,
+        max_message_bytes: settings.max_message_size,
+        global_qos: settings.deprecated_features.global_qos,
     }
 }
 

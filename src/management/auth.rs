@@ -1,5 +1,7 @@
 //! Who asks: HTTP Basic credentials against the broker's users, and which virtual hosts they may see.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
@@ -13,17 +15,23 @@ use crate::auth::Credentials;
 use crate::auth::Refusal;
 use crate::auth::User;
 use crate::broker::Administered;
+use crate::broker::Protocol;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::listener::Peer;
+use crate::management::query::decoded;
 use crate::vhost::Vhost;
 
 /// Tags that open the management API.
-const MANAGEMENT_TAGS: &[&str] = &["management", "policymaker", "monitoring", "administrator"];
+pub(super) const MANAGEMENT_TAGS: &[&str] =
+    &["management", "policymaker", "monitoring", "administrator"];
 
 /// A user with one of the management tags.
 pub(super) struct Caller {
     pub(super) user: Arc<User>,
+    pub(super) peer: SocketAddr,
+    /// The only virtual host that lists are to tell of (`x-vhost`).
+    pub(super) only: Option<String>,
 }
 
 impl FromRequestParts<Api> for Caller {
@@ -49,12 +57,16 @@ impl FromRequestParts<Api> for Caller {
             })
             .ok_or(ApiError::NoCredentials)?;
         let peer = parts.extensions.get::<ConnectInfo<Peer>>();
-        let loopback =
-            peer.is_some_and(|ConnectInfo(Peer(peer))| peer.ip().to_canonical().is_loopback());
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let peer = peer.map_or(nowhere, |ConnectInfo(Peer(peer))| *peer);
+        let loopback = peer.ip().to_canonical().is_loopback();
+        let only = parts.headers.get("x-vhost");
+        let only = only.and_then(|only| only.to_str().ok());
+        let only = only.filter(|only| !only.is_empty()).map(decoded);
         let user = api
             .broker
             .access()
-            .log_in(&credentials, loopback)
+            .log_in(Protocol::Http, &credentials, loopback)
             .map_err(|refusal| {
                 tracing::warn!(%refusal, "HTTP login refused");
                 match refusal {
@@ -67,7 +79,7 @@ impl FromRequestParts<Api> for Caller {
                 }
             })?;
         if MANAGEMENT_TAGS.iter().any(|tag| user.has_tag(tag)) {
-            Ok(Self { user })
+            Ok(Self { user, peer, only })
         } else {
             Err(ApiError::NotAuthorised("Not management user".to_owned()))
         }
@@ -89,7 +101,10 @@ impl Caller {
     /// The virtual hosts whose contents the user may see.
     pub(super) fn vhosts(&self, api: &Api) -> Vec<Arc<Vhost>> {
         let mut vhosts = api.broker.vhosts();
-        vhosts.retain(|vhost| self.may_see(api, vhost.name()));
+        vhosts.retain(|vhost| {
+            let wanted = self.only.as_ref();
+            wanted.is_none_or(|only| **vhost.name() == **only) && self.may_see(api, vhost.name())
+        });
         vhosts
     }
 
@@ -102,6 +117,31 @@ impl Caller {
             let why = "User not authorised to access virtual host";
             Err(ApiError::NotAuthorised(why.to_owned()))
         }
+    }
+
+    /// As [`Caller::vhost`], for who wants to add something to it.
+    pub(super) fn vhost_to_change(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, ApiError> {
+        match self.vhost(api, name) {
+            Err(ApiError::NotFound) => Err(ApiError::Missing("vhost_not_found")),
+            found => found,
+        }
+    }
+
+    /// Figures of the node are for who watches it.
+    pub(super) fn check_monitor(&self) -> Result<(), ApiError> {
+        self.allow(self.monitors(), "Not monitor user")
+    }
+
+    /// Parameters are for who makes policies.
+    pub(super) fn check_policymaker(&self) -> Result<(), ApiError> {
+        let allowed = self.user.has_tag("policymaker") || self.user.has_tag("administrator");
+        self.allow(allowed, "Not policymaker user")
+    }
+
+    /// What belongs to `owner` is for them, and for others if that is `allowed`.
+    pub(super) fn check_own(&self, owner: &str, allowed: bool) -> Result<(), ApiError> {
+        let own = *self.user.name().as_str() == *owner;
+        self.allow(own || allowed, "User not authorised to access object")
     }
 
     /// Users, permissions, virtual hosts and operator policies are for administrators.

@@ -1,5 +1,6 @@
 //! A request's body: one JSON object, whatever the content type says, with RabbitMQ's answers for everything else.
 
+use axum::body::Bytes;
 use axum::body::to_bytes;
 use axum::extract::FromRequest;
 use axum::extract::Request;
@@ -9,24 +10,25 @@ use serde_json::Value;
 use crate::management::Api;
 use crate::management::ApiError;
 
-/// Largest body that is read (RabbitMQ's `management.http.max_body_size`).
-const BODY_BYTES_MAX: usize = 20_000_000;
-
 /// The object's entries; unknown ones are ignored by who asks for others.
 pub(super) struct Body(pub(super) Map<String, Value>);
 
 impl FromRequest<Api> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &Api) -> Result<Self, ApiError> {
-        let octets = to_bytes(request.into_body(), BODY_BYTES_MAX)
-            .await
-            .map_err(|_| ApiError::bad_request("Exceeded HTTP request body size limit"))?;
-        parse(&octets).map(Self)
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        parse(&octets(request, api).await?).map(Self)
     }
 }
 
-fn parse(octets: &[u8]) -> Result<Map<String, Value>, ApiError> {
+/// A body of whatever kind, up to the limit.
+pub(super) async fn octets(request: Request, api: &Api) -> Result<Bytes, ApiError> {
+    to_bytes(request.into_body(), api.options.body_bytes_max)
+        .await
+        .map_err(|_| ApiError::bad_request("Exceeded HTTP request body size limit"))
+}
+
+pub(super) fn parse(octets: &[u8]) -> Result<Map<String, Value>, ApiError> {
     // Clients that have nothing to say send any of these.
     if matches!(octets, b"" | b"null" | b"undefined") {
         return Ok(Map::new());

@@ -23,6 +23,17 @@ pub enum ApiError {
     MethodNotAllowed,
     /// Something that the request needs is not there, named as RabbitMQ's module does.
     Missing(&'static str),
+    /// The same, in words.
+    MissingText(String),
+    /// A page that cannot be.
+    InvalidPage {
+        /// RabbitMQ's word.
+        error: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Something stands in the way.
+    Protected(String),
     /// The request makes no sense. The reason is a text, or an Erlang tuple as a list.
     BadRequest(Value),
     /// A health check failed.
@@ -67,6 +78,13 @@ impl IntoResponse for ApiError {
                 "Method Not Allowed".to_owned(),
             ),
             Self::Missing(what) => (StatusCode::NOT_FOUND, "not_found", what.to_owned()),
+            Self::MissingText(what) => (StatusCode::NOT_FOUND, "not_found", what),
+            Self::InvalidPage { error, reason } => (StatusCode::BAD_REQUEST, error, reason),
+            Self::Protected(reason) => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                reason,
+            ),
             Self::BadRequest(reason) => {
                 let body = json!({"error": "bad_request", "reason": reason});
                 return (StatusCode::BAD_REQUEST, Json(body)).into_response();

@@ -1,7 +1,5 @@
 //! Health checks for load balancers and orchestrators: 200 with `{"status":"ok"}`, or 503 with the reason.
 
-use std::net::SocketAddr;
-
 use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
@@ -12,7 +10,9 @@ use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::path::Names;
 
-fn check_store(api: &Api) -> Result<Json<Value>, ApiError> {
+type Answer = Result<Json<Value>, ApiError>;
+
+fn check_store(api: &Api) -> Answer {
     match api.broker.store().failure() {
         None => Ok(Json(json!({"status": "ok"}))),
         Some(error) => Err(ApiError::Unhealthy {
@@ -23,32 +23,107 @@ fn check_store(api: &Api) -> Result<Json<Value>, ApiError> {
 }
 
 /// The only alarm this version has: the store stopped.
-pub(super) async fn alarms(_: Caller, State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn alarms(_: Caller, State(api): State<Api>) -> Answer {
     check_store(&api)
 }
 
-pub(super) async fn virtual_hosts(
+/// RabbitMQ's old check of everything on the node.
+pub(super) async fn everything(_: Caller, State(api): State<Api>) -> Answer {
+    check_store(&api)
+}
+
+pub(super) async fn everything_on(
     _: Caller,
     State(api): State<Api>,
-) -> Result<Json<Value>, ApiError> {
+    Names(node): Names<String>,
+) -> Answer {
+    if node != api.node.name {
+        return Err(ApiError::NotFound);
+    }
+    check_store(&api)
+}
+
+pub(super) async fn aliveness(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+) -> Answer {
+    caller.vhost(&api, &vhost)?;
+    check_store(&api)
+}
+
+pub(super) async fn virtual_hosts(_: Caller, State(api): State<Api>) -> Answer {
     check_store(&api)
 }
 
 /// Needs no credentials, as in RabbitMQ.
-pub(super) async fn in_service(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn in_service(State(api): State<Api>) -> Answer {
     check_store(&api)
+}
+
+/// Whether another client may connect. Needs no credentials.
+pub(super) async fn below_connection_limit(State(api): State<Api>) -> Answer {
+    check_connections(&api).map(Json)
+}
+
+fn check_connections(api: &Api) -> Result<Value, ApiError> {
+    let limit = api.broker.options().connection_max;
+    let open = api.broker.connections().len() as u64;
+    if limit.is_some_and(|limit| open >= limit) {
+        return Err(ApiError::Unhealthy {
+            reason: "node connection limit is reached".to_owned(),
+            details: json!({"limit": limit, "connections": open}),
+        });
+    }
+    Ok(match limit {
+        Some(limit) => json!({"status": "ok", "limit": limit, "connections": open}),
+        None => json!({"status": "ok", "limit": "infinity", "connections": open}),
+    })
+}
+
+/// Needs no credentials.
+pub(super) async fn ready_to_serve(state: State<Api>) -> Answer {
+    check_connections(&state.0)?;
+    check_store(&state.0)
+}
+
+/// A single node is never one of several.
+pub(super) async fn alone(_: Caller) -> Json<Value> {
+    Json(json!({"status": "ok", "reason": "single node cluster"}))
+}
+
+/// Every queue has its leader: this node.
+pub(super) async fn leaders(_: Caller) -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// There are no certificates that could expire.
+pub(super) async fn certificates(
+    _: Caller,
+    Names((within, unit)): Names<(String, String)>,
+) -> Answer {
+    if !["days", "weeks", "months", "years"].contains(&unit.as_str()) {
+        return Err(ApiError::bad_request(format!("Invalid unit: {unit}")));
+    }
+    match within.parse::<u32>() {
+        Ok(_) => Ok(Json(json!({"status": "ok"}))),
+        Err(_) => Err(ApiError::bad_request(format!(
+            "Invalid expiration period: {within}"
+        ))),
+    }
 }
 
 pub(super) async fn port_listener(
     _: Caller,
     State(api): State<Api>,
     Names(port): Names<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Answer {
     let port: u16 = port
         .parse()
         .map_err(|_| ApiError::bad_request("Invalid port"))?;
     let addresses = api.node.amqp.iter().chain(&api.node.http);
-    let ports: Vec<u16> = addresses.map(SocketAddr::port).collect();
+    let mut ports: Vec<u16> = addresses.map(std::net::SocketAddr::port).collect();
+    ports.dedup();
     if ports.contains(&port) {
         Ok(Json(json!({"status": "ok", "port": port})))
     } else {
@@ -57,4 +132,43 @@ pub(super) async fn port_listener(
             details: json!({"missing": port, "ports": ports}),
         })
     }
+}
+
+/// RabbitMQ's name of a protocol that has many.
+fn protocol(name: &str) -> String {
+    match name.to_lowercase().as_str() {
+        "amqp" | "amqp091" | "amqp0-9-1" | "amqp0.9.1" | "amqp-0-9-1" | "amqp10" | "amqp1.0" => {
+            "amqp".to_owned()
+        }
+        "http" | "management" => "http".to_owned(),
+        "amqps" | "amqp/ssl" => "amqp/ssl".to_owned(),
+        "cli" | "distribution" => "clustering".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+pub(super) async fn protocol_listener(
+    _: Caller,
+    State(api): State<Api>,
+    Names(wanted): Names<String>,
+) -> Answer {
+    let mut here = Vec::new();
+    here.extend((!api.node.amqp.is_empty()).then_some("amqp"));
+    here.extend((!api.node.http.is_empty()).then_some("http"));
+    let names: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    let missing: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| !here.contains(&protocol(name).as_str()))
+        .collect();
+    if !missing.is_empty() {
+        return Err(ApiError::Unhealthy {
+            reason: "No active listener".to_owned(),
+            details: json!({"missing": missing, "protocols": here}),
+        });
+    }
+    Ok(Json(match names.as_slice() {
+        [one] => json!({"status": "ok", "protocol": protocol(one), "protocols": here}),
+        _ => json!({"status": "ok", "protocols": here}),
+    }))
 }

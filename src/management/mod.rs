@@ -1,19 +1,39 @@
-//! The HTTP front door: the part of RabbitMQ's management API that scripts, health checks and operators ask first.
+//! The HTTP front door: RabbitMQ's management API, as far as one node has it.
 //!
 //! Router, authentication and error JSON are here; each resource has a file. The JSON shapes live here and nowhere else.
 //! What is not there answers 404 as RabbitMQ does; docs/compatibility.md lists what is.
 
+mod acting;
 mod auth;
+mod bindings;
 mod body;
+mod browse;
 mod commit;
+mod connections;
+mod consumers;
+mod definitions;
 mod error;
+mod exchanges;
+mod figures;
+mod headers;
 mod health;
+mod limits;
 mod listener;
-mod objects;
+mod listing;
+mod login;
+mod messages;
+mod nodes;
+mod options;
 mod overview;
+mod parameters;
 mod path;
 mod permissions;
 mod policies;
+mod query;
+mod queues;
+mod rates;
+mod router;
+mod time;
 mod topic_permissions;
 mod users;
 mod vhosts;
@@ -24,8 +44,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use axum::Router;
-use axum::routing::get;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
@@ -33,14 +51,19 @@ pub use error::ApiError;
 use listener::IDLE_TIME_MAX;
 use listener::Peer;
 use listener::WatchedListener;
-pub use objects::arguments_json;
+pub use options::ManagementOptions;
+use rates::Meters;
+use router::router;
 
 /// What every handler can see.
 #[derive(Clone)]
 pub struct Api {
     broker: Arc<Broker>,
     node: Arc<Node>,
+    options: Arc<ManagementOptions>,
     clock: Clock,
+    started_at: u64,
+    meters: Arc<Meters>,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -63,121 +86,22 @@ pub struct Management {
     stop: watch::Sender<bool>,
 }
 
-fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/overview", get(overview::overview))
-        .route("/api/whoami", get(overview::whoami))
-        .route("/api/version", get(overview::version))
-        .route("/api/vhosts", get(vhosts::vhosts))
-        .route(
-            "/api/vhosts/{vhost}",
-            get(vhosts::vhost)
-                .put(vhosts::put_vhost)
-                .delete(vhosts::delete_vhost),
-        )
-        .route(
-            "/api/vhosts/{vhost}/permissions",
-            get(permissions::of_vhost),
-        )
-        .route(
-            "/api/vhosts/{vhost}/topic-permissions",
-            get(topic_permissions::of_vhost),
-        )
-        .route("/api/users", get(users::users))
-        .route(
-            "/api/users/without-permissions",
-            get(users::without_permissions),
-        )
-        .route(
-            "/api/users/{user}",
-            get(users::user)
-                .put(users::put_user)
-                .delete(users::delete_user),
-        )
-        .route("/api/users/{user}/permissions", get(permissions::of_user))
-        .route(
-            "/api/users/{user}/topic-permissions",
-            get(topic_permissions::of_user),
-        )
-        .route("/api/permissions", get(permissions::permissions))
-        .route(
-            "/api/permissions/{vhost}/{user}",
-            get(permissions::permission)
-                .put(permissions::put_permission)
-                .delete(permissions::delete_permission),
-        )
-        .route(
-            "/api/topic-permissions",
-            get(topic_permissions::topic_permissions),
-        )
-        .route(
-            "/api/topic-permissions/{vhost}/{user}",
-            get(topic_permissions::of_both)
-                .put(topic_permissions::put_topic_permission)
-                .delete(topic_permissions::delete_topic_permissions),
-        )
-        .route(
-            "/api/topic-permissions/{vhost}/{user}/{exchange}",
-            get(topic_permissions::of_exchange)
-                .put(topic_permissions::put_topic_permission_of_exchange)
-                .delete(topic_permissions::delete_topic_permission),
-        )
-        .route("/api/exchanges", get(objects::exchanges))
-        .route("/api/exchanges/{vhost}", get(objects::exchanges_in))
-        .route("/api/exchanges/{vhost}/{name}", get(objects::exchange))
-        .route("/api/queues", get(objects::queues))
-        .route("/api/queues/{vhost}", get(objects::queues_in))
-        .route("/api/queues/{vhost}/{name}", get(objects::queue))
-        .route("/api/bindings", get(objects::bindings))
-        .route("/api/bindings/{vhost}", get(objects::bindings_in))
-        .route("/api/connections", get(objects::connections))
-        .route("/api/policies", get(policies::policies))
-        .route("/api/policies/{vhost}", get(policies::policies_in))
-        .route(
-            "/api/policies/{vhost}/{name}",
-            get(policies::policy)
-                .put(policies::put_policy)
-                .delete(policies::delete_policy),
-        )
-        .route("/api/operator-policies", get(policies::operator_policies))
-        .route(
-            "/api/operator-policies/{vhost}",
-            get(policies::operator_policies_in),
-        )
-        .route(
-            "/api/operator-policies/{vhost}/{name}",
-            get(policies::operator_policy)
-                .put(policies::put_operator_policy)
-                .delete(policies::delete_operator_policy),
-        )
-        .route("/api/health/checks/alarms", get(health::alarms))
-        .route("/api/health/checks/local-alarms", get(health::alarms))
-        .route(
-            "/api/health/checks/virtual-hosts",
-            get(health::virtual_hosts),
-        )
-        .route(
-            "/api/health/checks/port-listener/{port}",
-            get(health::port_listener),
-        )
-        .route("/api/health/checks/is-in-service", get(health::in_service))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .with_state(api)
-}
-
 impl Management {
     /// Serves on `listeners` (non-blocking) from a thread of its own, so that no amount of HTTP slows a message down.
     pub fn start(
         broker: Arc<Broker>,
         node: Node,
+        options: ManagementOptions,
         clock: Clock,
         listeners: Vec<TcpListener>,
     ) -> io::Result<Self> {
         let api = Api {
             broker,
             node: Arc::new(node),
+            options: Arc::new(options),
+            started_at: clock(),
             clock,
+            meters: Arc::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -215,6 +139,13 @@ async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<b
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
+    let mut ticks = tokio::time::interval(rates::INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The tasks, and with them the listeners, end with the runtime.
-    let _ = stop.changed().await;
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return,
+            _ = ticks.tick() => api.sample(),
+        }
+    }
 }

@@ -14,41 +14,45 @@ use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
 use crate::management::commit::put_status;
+use crate::management::listing;
 use crate::management::path::Names;
+use crate::management::query::Query;
 use crate::model::InvalidPattern;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-fn list(api: &Api, wanted: impl Fn(&PermissionRecord) -> bool) -> Json<Value> {
+fn list(api: &Api, query: &Query, wanted: impl Fn(&PermissionRecord) -> bool) -> Answer {
     let directory = api.broker.access().snapshot();
-    let mut rows: Vec<_> = directory.permissions().filter(wanted).collect();
-    rows.sort_by(|left, right| (&left.vhost, &left.user).cmp(&(&right.vhost, &right.user)));
-    Json(rows.iter().map(|row| json!(row)).collect())
+    let rows = directory.permissions().filter(wanted);
+    let rows = rows.map(|row| json!(row)).collect();
+    listing::reply(query, rows, &["vhost", "user"])
 }
 
-pub(super) async fn permissions(caller: Caller, State(api): State<Api>) -> Answer {
+pub(super) async fn permissions(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
     caller.check_administrator()?;
-    Ok(list(&api, |_| true))
+    list(&api, &query, |_| true)
 }
 
 pub(super) async fn of_vhost(
     caller: Caller,
     State(api): State<Api>,
     Names(vhost): Names<String>,
+    query: Query,
 ) -> Answer {
     caller.check_administrator()?;
     api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?;
-    Ok(list(&api, |row| row.vhost == vhost))
+    list(&api, &query, |row| row.vhost == vhost)
 }
 
 pub(super) async fn of_user(
     caller: Caller,
     State(api): State<Api>,
     Names(user): Names<String>,
+    query: Query,
 ) -> Answer {
     caller.check_administrator()?;
     check_user(&api, &user)?;
-    Ok(list(&api, |row| row.user == user))
+    list(&api, &query, |row| row.user == user)
 }
 
 /// 404 unless there is such a user.

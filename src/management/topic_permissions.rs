@@ -13,11 +13,13 @@ use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
 use crate::management::commit::put_status;
+use crate::management::listing;
 use crate::management::path::Names;
 use crate::management::permissions;
 use crate::management::permissions::check_both;
 use crate::management::permissions::check_user;
 use crate::management::permissions::pattern;
+use crate::management::query::Query;
 
 type Answer = Result<Json<Value>, ApiError>;
 
@@ -31,9 +33,13 @@ fn rows(api: &Api, wanted: impl Fn(&TopicPermissionRecord) -> bool) -> Vec<Value
     rows.into_iter().map(|row| json!(row)).collect()
 }
 
-pub(super) async fn topic_permissions(caller: Caller, State(api): State<Api>) -> Answer {
+pub(super) async fn topic_permissions(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Answer {
     caller.check_administrator()?;
-    Ok(Json(rows(&api, |_| true).into()))
+    listing::reply(&query, rows(&api, |_| true), &["vhost", "user", "exchange"])
 }
 
 pub(super) async fn of_vhost(

@@ -13,48 +13,56 @@ use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
 use crate::auth::User;
 use crate::broker::Administered;
+use crate::broker::LimitKind;
+use crate::broker::LimitSet;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
 use crate::management::body::tags;
 use crate::management::commit::put_status;
+use crate::management::listing;
 use crate::management::path::Names;
 use crate::management::permissions;
-use crate::model::ReplyCode;
+use crate::management::query::Query;
+use crate::model::Lsn;
 use crate::model::UserName;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-fn user_json(user: &User) -> Value {
+fn user_json(api: &Api, user: &User) -> Value {
     let record = user.record();
     json!({
         "name": record.name,
         "password_hash": record.password_hash,
         "hashing_algorithm": record.hashing_algorithm,
         "tags": record.tags,
-        "limits": {},
+        "limits": api.broker.limits(LimitKind::User).of(user.name()),
     })
 }
 
-fn list(api: &Api, wanted: impl Fn(&User) -> bool) -> Json<Value> {
+fn list(api: &Api, query: &Query, wanted: impl Fn(&User) -> bool) -> Answer {
     let directory = api.broker.access().snapshot();
-    let mut users: Vec<_> = directory.users().filter(|user| wanted(user)).collect();
-    users.sort_by(|left, right| left.name().cmp(right.name()));
-    Json(users.into_iter().map(|user| user_json(user)).collect())
+    let users = directory.users().filter(|user| wanted(user));
+    let rows = users.map(|user| user_json(api, user)).collect();
+    listing::reply(query, rows, &["name"])
 }
 
-pub(super) async fn users(caller: Caller, State(api): State<Api>) -> Answer {
+pub(super) async fn users(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
     caller.check_administrator()?;
-    Ok(list(&api, |_| true))
+    list(&api, &query, |_| true)
 }
 
-pub(super) async fn without_permissions(caller: Caller, State(api): State<Api>) -> Answer {
+pub(super) async fn without_permissions(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Answer {
     caller.check_administrator()?;
     let directory = api.broker.access().snapshot();
-    Ok(list(&api, |user| {
+    list(&api, &query, |user| {
         directory.permissions_of(user.name()).is_empty()
-    }))
+    })
 }
 
 pub(super) async fn user(
@@ -65,7 +73,7 @@ pub(super) async fn user(
     caller.check_administrator()?;
     let directory = api.broker.access().snapshot();
     let user = directory.user(&name).ok_or(ApiError::NotFound)?;
-    Ok(Json(user_json(user)))
+    Ok(Json(user_json(&api, user)))
 }
 
 fn refuse(error: &AuthError) -> ApiError {
@@ -143,13 +151,14 @@ pub(super) async fn put_user(
     let existed = access.snapshot().user(&name).is_some();
     let tags = user_tags(&body)?;
     let password = password(&name, &body)?;
-    if let Some(Value::Object(limits)) = body.0.get("limits")
-        && !limits.is_empty()
+    if access
+        .snapshot()
+        .user(&name)
+        .is_some_and(|user| is_protected(user))
     {
-        return Err(ApiError::bad_request(
-            "limits of users are not supported by this version of Leveret",
-        ));
+        return Err(ApiError::bad_request(PROTECTED));
     }
+    let limits = limits(&api, &body)?;
     let permissions = match body.0.get("permissions") {
         Some(Value::Object(permissions)) if !existed => new_permissions(&api, &name, permissions)?,
         _ => Vec::new(),
@@ -169,8 +178,32 @@ pub(super) async fn put_user(
         lsn = lsn.max(set.map_err(|error| permissions::refuse(&permission.user, error))?);
         caller.tell(&api, &Administered::PermissionSet(permission));
     }
+    if let Some(limits) = limits {
+        lsn = lsn.max(api.broker.limits(LimitKind::User).replace(&name, limits));
+    }
     api.committed(lsn).await;
     Ok(put_status(existed))
+}
+
+const PROTECTED: &str = "user is protected from changes over HTTP";
+
+/// A user whom nobody changes or deletes over HTTP.
+fn is_protected(user: &User) -> bool {
+    user.has_tag("protected")
+}
+
+/// The limits that a body sets; without a word those that are set stay.
+fn limits(api: &Api, body: &Body) -> Result<Option<LimitSet>, ApiError> {
+    let Some(Value::Object(given)) = body.0.get("limits") else {
+        return Ok(None);
+    };
+    let known = api.broker.limits(LimitKind::User);
+    let judge = |(name, value): (&String, &Value)| {
+        let judged = known.judge(name, value);
+        let number = judged.map_err(|invalid| ApiError::bad_request(invalid.to_string()))?;
+        Ok((name.clone(), number))
+    };
+    given.iter().map(judge).collect::<Result<_, _>>().map(Some)
 }
 
 pub(super) async fn delete_user(
@@ -179,14 +212,40 @@ pub(super) async fn delete_user(
     Names(name): Names<String>,
 ) -> Result<StatusCode, ApiError> {
     caller.check_administrator()?;
-    let deleted = api.broker.access().delete_user(&name);
-    let lsn = deleted.map_err(|_| ApiError::NotFound)?;
-    caller.tell(&api, &Administered::UserDeleted(&name));
-    api.broker.connections().close(
-        |connection| *connection.user == *name,
-        ReplyCode::ConnectionForced,
-        format!("user '{name}' is deleted"),
-    );
+    let directory = api.broker.access().snapshot();
+    if directory.user(&name).is_some_and(|user| is_protected(user)) {
+        return Err(ApiError::bad_request(PROTECTED));
+    }
+    let lsn = remove(&caller, &api, &name).ok_or(ApiError::NotFound)?;
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `None` when there is no such user.
+fn remove(caller: &Caller, api: &Api, name: &str) -> Option<Lsn> {
+    let lsn = api.broker.delete_user(name).ok()?;
+    caller.tell(api, &Administered::UserDeleted(name));
+    Some(lsn)
+}
+
+/// Those that are not there, or are protected, are passed over.
+pub(super) async fn delete_users(
+    caller: Caller,
+    State(api): State<Api>,
+    mut body: Body,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    let [names] = body.take(["users"])?;
+    let Value::Array(names) = names else {
+        return Err(ApiError::bad_request("users are not a list"));
+    };
+    let mut lsn = Lsn::NONE;
+    let directory = api.broker.access().snapshot();
+    for name in names.iter().filter_map(Value::as_str) {
+        if directory.user(name).is_some_and(|user| !is_protected(user)) {
+            lsn = lsn.max(remove(&caller, &api, name).unwrap_or(Lsn::NONE));
+        }
+    }
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,7 @@
 //! `/api/vhosts`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +16,15 @@ use crate::management::auth::Caller;
 use crate::management::body::Body;
 use crate::management::body::tags;
 use crate::management::commit::put_status;
+use crate::management::figures::RECEIVED;
+use crate::management::figures::Ranges;
+use crate::management::figures::SENT;
+use crate::management::figures::message_stats;
+use crate::management::figures::put_lengths;
+use crate::management::listing;
 use crate::management::path::Names;
+use crate::management::query::Query;
+use crate::management::rates::Measured;
 use crate::model::VhostName;
 use crate::queue::QueueType;
 use crate::vhost::Vhost;
@@ -22,19 +32,13 @@ use crate::vhost::VhostMetadata;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-fn vhost_json(vhost: &Vhost, node: &str) -> Value {
-    let (mut ready, mut unacked) = (0, 0);
-    for queue in vhost.queues() {
-        let (counts, _) = queue.enter(|state, _| state.counts());
-        ready += counts.ready;
-        unacked += counts.unacked;
-    }
+fn vhost_json(vhost: &Vhost, node: &str, measured: Option<&Measured>, ranges: Ranges) -> Value {
     let noted = vhost.metadata();
     let mut metadata = json!({"description": noted.description, "tags": noted.tags});
     if let Some(queue_type) = noted.default_queue_type {
         metadata["default_queue_type"] = json!(queue_type.name());
     }
-    json!({
+    let mut row = json!({
         "name": vhost.name().as_str(),
         "description": noted.description,
         "tags": noted.tags,
@@ -42,32 +46,57 @@ fn vhost_json(vhost: &Vhost, node: &str) -> Value {
         "metadata": metadata,
         "tracing": vhost.tracing(),
         "cluster_state": {node: "running"},
-        "messages": ready + unacked,
-        "messages_ready": ready,
-        "messages_unacknowledged": unacked,
-    })
+    });
+    if let (Some(measured), Some(row)) = (measured, row.as_object_mut()) {
+        put_lengths(row, measured, false, ranges.lengths);
+        if let Some(stats) = message_stats(measured, ranges.messages) {
+            row.insert("message_stats".to_owned(), stats.into());
+        }
+        if measured.total(&[RECEIVED, SENT]) > 0 {
+            measured.put(row, "recv_oct", &[RECEIVED], ranges.data);
+            measured.put(row, "send_oct", &[SENT], ranges.data);
+        }
+    }
+    row
 }
 
-pub(super) async fn vhosts(caller: Caller, State(api): State<Api>) -> Answer {
+fn rows(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Result<Vec<Value>, ApiError> {
+    let ranges = Ranges::of(query)?;
+    let node = &api.node.name;
+    if query.flag("disable_stats") || api.options.disable_stats {
+        let rows = vhosts.iter();
+        return Ok(rows
+            .map(|vhost| vhost_json(vhost, node, None, ranges))
+            .collect());
+    }
+    let measured = api.measured_vhosts(vhosts.iter().map(Arc::as_ref), ranges);
+    let pairs = vhosts.iter().zip(&measured);
+    Ok(pairs
+        .map(|(vhost, measured)| vhost_json(vhost, node, Some(measured), ranges))
+        .collect())
+}
+
+pub(super) async fn vhosts(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
     let vhosts = if caller.monitors() {
         api.broker.vhosts()
     } else {
         caller.vhosts(&api)
     };
-    let rows = vhosts.iter();
-    Ok(Json(
-        rows.map(|vhost| vhost_json(vhost, &api.node.name))
-            .collect(),
-    ))
+    listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])
 }
 
 pub(super) async fn vhost(
     caller: Caller,
     State(api): State<Api>,
     Names(vhost): Names<String>,
+    query: Query,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
-    Ok(Json(vhost_json(&vhost, &api.node.name)))
+    let vhost = match caller.monitors() {
+        true => api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?,
+        false => caller.vhost(&api, &vhost)?,
+    };
+    let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
+    Ok(Json(listing::with_columns(&query, row)))
 }
 
 /// What a body says about a virtual host; what it does not say is nothing, as in RabbitMQ.
@@ -152,5 +181,21 @@ pub(super) async fn delete_vhost(
     let lsn = api.broker.delete_vhost(&name).ok_or(ApiError::NotFound)?;
     caller.tell(&api, &Administered::VhostDeleted(&name));
     api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A virtual host that is down would be started again; here none ever is.
+pub(super) async fn start(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, node)): Names<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    caller.vhost(&api, &vhost)?;
+    if node != api.node.name {
+        return Err(ApiError::bad_request(format!(
+            "Node {node} is not a cluster member"
+        )));
+    }
     Ok(StatusCode::NO_CONTENT)
 }

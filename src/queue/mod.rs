@@ -11,6 +11,7 @@
 
 pub mod arguments;
 mod away;
+mod browse;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
@@ -43,6 +44,8 @@ use crate::model::outbox::Parcel;
 use crate::store::Record;
 pub use arguments::QueueArguments;
 pub use arguments::QueueType;
+pub use browse::Browsed;
+pub use browse::Glimpse;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Activity;
 pub use consumers::Consumer;
@@ -336,6 +339,18 @@ impl Queue {
     /// What its messages in memory take there.
     pub fn memory_bytes(&self) -> u64 {
         self.held_bytes()
+    }
+
+    /// Ready messages that are in memory.
+    pub fn ready_in_memory(&self) -> u64 {
+        let away = self.ready.paged().flat_map(|(_, line)| line.away());
+        let away: u64 = away.map(|range| range.len()).sum();
+        self.ready.len().saturating_sub(away)
+    }
+
+    /// Whether some consumer may be able to take a message now.
+    pub fn has_ready_consumer(&self) -> bool {
+        self.consumers.has_next()
     }
 
     /// When it was last used.

@@ -8,6 +8,7 @@
 mod deprecated;
 mod error;
 mod load;
+mod management;
 mod profile;
 mod rules;
 mod secret;
@@ -17,6 +18,7 @@ mod tests;
 
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use serde::Serialize;
 
 pub use deprecated::DeprecatedFeatures;
 pub use error::SettingsError;
+pub use management::ManagementSettings;
 pub use profile::CompatibilitySettings;
 pub use profile::Profile;
 pub use secret::Secret;
@@ -86,6 +89,8 @@ pub struct Settings {
     pub version: String,
     /// `cluster_name` in `connection.start`; empty only before [`Settings::load`], which puts `rabbit@<host>`.
     pub cluster_name: String,
+    /// A file, or a directory of files, with definitions to import at each start; empty: none.
+    pub load_definitions: PathBuf,
     /// SASL mechanisms offered, in this order.
     pub auth_mechanisms: Vec<String>,
     /// Who a client is that logs in with ANONYMOUS; [`NO_ANONYMOUS_LOGIN`] for nobody.
@@ -107,6 +112,8 @@ pub struct Settings {
     pub compatibility: CompatibilitySettings,
     /// What of what RabbitMQ is about to drop may be used.
     pub deprecated_features: DeprecatedFeatures,
+    /// The management API.
+    pub management: ManagementSettings,
     /// What is logged and how.
     pub log: LogSettings,
     /// Bounds of the store's memory.
@@ -177,6 +184,7 @@ impl Default for Settings {
             product: "RabbitMQ".to_owned(),
             version: "3.13.7".to_owned(),
             cluster_name: String::new(),
+            load_definitions: PathBuf::new(),
             auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
             anonymous_login_user: "guest".to_owned(),
             anonymous_login_pass: Secret::new("guest"),
@@ -187,6 +195,7 @@ impl Default for Settings {
             queue_memory_bytes: 64 * 1024 * 1024,
             compatibility: CompatibilitySettings::default(),
             deprecated_features: DeprecatedFeatures::default(),
+            management: ManagementSettings::default(),
             log: LogSettings::default(),
             store: StoreSettings::default(),
         }
@@ -215,6 +224,13 @@ impl Default for StoreSettings {
 }
 
 impl Settings {
+    /// Where definitions come from at each start, in their order.
+    pub fn definitions_files(&self) -> Vec<&Path> {
+        let both = [&self.load_definitions, &self.management.load_definitions];
+        let named = both.into_iter().filter(|path| !path.as_os_str().is_empty());
+        named.map(PathBuf::as_path).collect()
+    }
+
     /// How many threads drive connections on a machine with `cores` cores: one up to 2 cores, then half of them, for
     /// the store and the kernel want cores of their own.
     pub fn loop_count(&self, cores: usize) -> usize {

@@ -47,6 +47,8 @@ pub(super) enum Rule {
     Filter,
     /// `true` or `false`.
     Flag,
+    /// Segments of a path that need no encoding, or none.
+    UrlPath,
 }
 
 const fn count(min: u64, max: u64) -> Rule {
@@ -139,6 +141,24 @@ pub(super) const RULES: &[(&str, Rule)] = &[
         "deprecated_features.permit.classic_queue_mirroring",
         Rule::Flag,
     ),
+    ("load_definitions", Rule::OptionalText { bytes_max: 4095 }),
+    (
+        "management.load_definitions",
+        Rule::OptionalText { bytes_max: 4095 },
+    ),
+    ("management.path_prefix", Rule::UrlPath),
+    ("management.cors.allow_origins", Rule::Names),
+    (
+        "management.cors.max_age",
+        Rule::Number {
+            min: 0,
+            max: 4_294_967_295,
+            unit: "seconds",
+        },
+    ),
+    ("management.http.max_body_size", bytes(1024, 1024 * MIB)),
+    ("management.disable_stats", Rule::Flag),
+    ("management.enable_queue_totals", Rule::Flag),
     ("log.format", Rule::Word(&["auto", "text", "json"])),
     ("log.level", Rule::Filter),
     ("log.exchange", Rule::Flag),
@@ -203,6 +223,9 @@ impl Rule {
                 .filter(|text| is_filter(text))
                 .map(serde_json::Value::from),
             Self::Flag => flag(value).map(serde_json::Value::from),
+            Self::UrlPath => text(value)
+                .filter(|text| is_url_path(text))
+                .map(serde_json::Value::from),
         }
     }
 
@@ -231,8 +254,16 @@ impl Rule {
                  info,leveret::queue=debug"
                 .to_owned(),
             Self::Flag => "true or false".to_owned(),
+            Self::UrlPath => {
+                "a path of letters, digits and -._~ with slashes between, or empty".to_owned()
+            }
         }
     }
+}
+
+fn is_url_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    text.len() <= NAME_BYTES_MAX && text.bytes().all(plain) && !text.contains("//")
 }
 
 fn text(value: &Value) -> Option<&str> {

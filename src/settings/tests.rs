@@ -173,6 +173,7 @@ fn the_shipped_file_tells_every_bound() {
             Rule::Addresses { .. } => "ddresses with port".to_owned(),
             Rule::Filter => "off, error, warn, info, debug or trace".to_owned(),
             Rule::Flag => "true or false".to_owned(),
+            Rule::UrlPath => "letters, digits and -._~".to_owned(),
         };
         assert!(
             paragraph.contains(&bounds),

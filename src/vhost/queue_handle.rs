@@ -1,5 +1,6 @@
 //! A queue behind its one short lock, with what is fixed about it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
@@ -14,9 +15,11 @@ use crate::model::Arguments;
 use crate::model::ConnectionId;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
+use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::VhostName;
+use crate::queue::Browsed;
 use crate::queue::Dead;
 use crate::queue::Ended;
 use crate::queue::Pager;
@@ -110,6 +113,20 @@ impl QueueHandle {
     /// Looks at the queue without touching it.
     pub fn look<T>(&self, see: impl FnOnce(&Queue) -> T) -> T {
         see(&self.state.lock())
+    }
+
+    /// Shows ready messages from a position on to `visit`, as [`Glimpse::read`]. Blocks on the disk, without the queue's lock.
+    ///
+    /// [`Glimpse::read`]: crate::queue::Glimpse::read
+    pub fn browse(
+        &self,
+        from: Position,
+        now: u64,
+        bytes_max: u64,
+        visit: impl FnMut(Browsed<'_>) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        let glimpse = self.look(|queue| queue.glimpse(from, now));
+        glimpse.read(&*self.shared.paging.pager(), bytes_max, visit)
     }
 
     /// Enters the queue. Records that `act` leaves are handed to the store before the lock is released: nobody can

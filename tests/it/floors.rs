@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["vhost"],
     &["cluster"],
     &["broker"],
+    &["definitions"],
     &["server", "management", "admin"],
     &["settings"],
     &["cli", "main"],

@@ -11,6 +11,7 @@ use crate::auth::Mechanism;
 use crate::auth::SaslError;
 use crate::broker::BrokerOptions;
 use crate::broker::ConnectionInfo;
+use crate::broker::Protocol;
 use crate::broker::Session;
 use crate::broker::Settled;
 use crate::connection::host::Login;
@@ -85,7 +86,11 @@ impl Session {
             }
         };
         let loopback = self.peer.ip().to_canonical().is_loopback();
-        match self.broker.access.log_in(&credentials, loopback) {
+        match self
+            .broker
+            .access
+            .log_in(Protocol::Amqp091, &credentials, loopback)
+        {
             Ok(user) => {
                 self.tell_login(user.name(), mechanism, client_properties, None);
                 self.user = Some(user);

@@ -104,6 +104,7 @@ fn options(dir: &Path) -> BrokerOptions {
         default_user: "guest".to_owned(),
         default_pass: "guest".to_owned(),
         default_vhost: "/".to_owned(),
+        seeded: true,
         loopback_users: vec!["guest".to_owned()],
         connection_max: None,
         log_exchange: true,

@@ -14,7 +14,7 @@ use super::DumpArgs;
 use super::Failure;
 use super::time::utc;
 use crate::broker;
-use crate::management::arguments_json;
+use crate::definitions::arguments_json;
 use crate::model::Arguments;
 use crate::model::MessageRef;
 use crate::model::QueueId;

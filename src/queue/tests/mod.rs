@@ -1,5 +1,6 @@
 //! Tests of the queue alone: messages made here, receivers that are read by the test, no store and no clock.
 
+mod browse;
 mod commands;
 mod expiry;
 mod flow;

@@ -100,7 +100,7 @@ fn a_user_is_made_changed_and_deleted() {
     let whoami = web::request(broker.http(), "GET", "/api/whoami", Some("u:test12"));
     assert_eq!(
         whoami.json(),
-        json!({"name": "u", "tags": ["administrator"]})
+        json!({"name": "u", "tags": ["administrator"], "is_internal_user": true})
     );
     check_put(&broker, path, json!({"administrator": "false"}), 204);
     let user = get(broker.http(), path).json();

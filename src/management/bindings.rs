@@ -1,0 +1,314 @@
+//! `/api/bindings`: listed, made, removed. A binding's place in a path is its `properties_key`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::connection::host::Bind;
+use crate::connection::host::BindTarget;
+use crate::definitions::arguments_json;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::management::acting::name_of;
+use crate::management::auth::Caller;
+use crate::management::body::Body;
+use crate::management::exchanges::named;
+use crate::management::listing;
+use crate::management::path::Names;
+use crate::management::query::Query;
+use crate::management::query::decoded;
+use crate::management::query::encoded;
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::QueueName;
+use crate::model::RoutingKey;
+use crate::protocol::encode;
+use crate::vhost::Binding;
+use crate::vhost::Target;
+use crate::vhost::Vhost;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+const USUAL_ORDER: [&str; 6] = [
+    "vhost",
+    "source",
+    "destination_type",
+    "destination",
+    "routing_key",
+    "properties_key",
+];
+
+/// What tells bindings between the same two ends apart.
+fn properties_key(routing_key: &str, arguments: &Arguments) -> String {
+    let key = encoded(routing_key).replace('~', "%7E");
+    if !arguments.is_empty() {
+        // Any number that stays the same will do; tables are sorted.
+        let hash = crc32c::crc32c(&encode::table(arguments.table()));
+        return format!("{key}~{}", URL_SAFE_NO_PAD.encode(hash.to_be_bytes()));
+    }
+    if key.is_empty() { "~".to_owned() } else { key }
+}
+
+fn row(vhost: &Vhost, binding: &Binding) -> Value {
+    let (destination, kind) = match &binding.target {
+        Target::Queue(queue) => (queue.as_str(), "queue"),
+        Target::Exchange(exchange) => (exchange.as_str(), "exchange"),
+    };
+    json!({
+        "source": binding.source.as_str(),
+        "vhost": vhost.name().as_str(),
+        "destination": destination,
+        "destination_type": kind,
+        "routing_key": binding.routing_key.as_str(),
+        "arguments": arguments_json(&binding.arguments),
+        "properties_key": properties_key(&binding.routing_key, &binding.arguments),
+    })
+}
+
+/// Every queue is bound to the default exchange by its name.
+fn implied(queue: &QueueName) -> Binding {
+    Binding {
+        source: ExchangeName::known(""),
+        target: Target::Queue(queue.clone()),
+        routing_key: RoutingKey::known(queue),
+        arguments: Arguments::default(),
+    }
+}
+
+fn all(vhost: &Vhost) -> Vec<Binding> {
+    let implied = vhost.queues().into_iter().map(|queue| implied(&queue.name));
+    let explicit = vhost.exchanges();
+    implied
+        .chain(explicit.iter().flat_map(|exchange| exchange.bindings()))
+        .collect()
+}
+
+/// Those whose source is that exchange.
+fn from(vhost: &Vhost, source: &str) -> Result<Vec<Binding>, ApiError> {
+    let exchange = vhost.exchange(source).ok_or(ApiError::NotFound)?;
+    if exchange.is_default() {
+        let queues = vhost.queues().into_iter();
+        return Ok(queues.map(|queue| implied(&queue.name)).collect());
+    }
+    Ok(exchange.bindings())
+}
+
+fn list(query: &Query, vhosts: &[Arc<Vhost>], of: impl Fn(&Vhost) -> Vec<Binding>) -> Answer {
+    let mut rows = Vec::new();
+    for vhost in vhosts {
+        rows.extend(of(vhost).iter().map(|binding| row(vhost, binding)));
+    }
+    listing::reply(query, rows, &USUAL_ORDER)
+}
+
+pub(super) async fn bindings(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
+    list(&query, &caller.vhosts(&api), all)
+}
+
+pub(super) async fn bindings_in(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+    query: Query,
+) -> Answer {
+    list(&query, &[caller.vhost(&api, &vhost)?], all)
+}
+
+pub(super) async fn of_source(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Answer {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let bindings = from(&vhost, named(&name))?;
+    list(&query, &[vhost], |_| bindings.clone())
+}
+
+fn to(vhost: &Vhost, target: &Target) -> Vec<Binding> {
+    let mut bindings = all(vhost);
+    bindings.retain(|binding| binding.target == *target);
+    bindings
+}
+
+pub(super) async fn of_destination(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Answer {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
+    let target = Target::Exchange(exchange.name.clone());
+    list(&query, &[vhost], |vhost| to(vhost, &target))
+}
+
+pub(super) async fn of_queue(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Answer {
+    let (vhost, queue) = crate::management::queues::find(&caller, &api, &vhost, &name)?;
+    let target = Target::Queue(queue.name.clone());
+    list(&query, &[vhost], |vhost| to(vhost, &target))
+}
+
+/// The two ends that a path names.
+struct Ends {
+    vhost: Arc<Vhost>,
+    source: String,
+    target: BindTarget,
+}
+
+impl Ends {
+    fn find(
+        caller: &Caller,
+        api: &Api,
+        (vhost, source, kind, destination): (&str, &str, &str, &str),
+    ) -> Result<Self, ApiError> {
+        let vhost = caller.vhost(api, vhost)?;
+        let target = match kind {
+            "q" => BindTarget::Queue(name_of(QueueName::new(destination))?),
+            "e" => BindTarget::Exchange(name_of(ExchangeName::new(named(destination)))?),
+            _ => return Err(ApiError::NotFound),
+        };
+        Ok(Self {
+            vhost,
+            source: named(source).to_owned(),
+            target,
+        })
+    }
+
+    fn bindings(&self) -> Result<Vec<Binding>, ApiError> {
+        let mut bindings = from(&self.vhost, &self.source)?;
+        bindings.retain(|binding| match (&binding.target, &self.target) {
+            (Target::Queue(bound), BindTarget::Queue(wanted)) => bound == wanted,
+            (Target::Exchange(bound), BindTarget::Exchange(wanted)) => bound == wanted,
+            _ => false,
+        });
+        Ok(bindings)
+    }
+
+    /// Clients put the key into the path as it is, or encode it once more, with or without its pluses.
+    fn binding(&self, key: &str) -> Result<Binding, ApiError> {
+        let bindings = self.bindings()?;
+        let own = |binding: &Binding| properties_key(&binding.routing_key, &binding.arguments);
+        let find = |matches: &dyn Fn(String) -> bool| {
+            let mut all = bindings.iter();
+            all.find(|binding| matches(own(binding))).cloned()
+        };
+        find(&|own| own == key)
+            .or_else(|| find(&|own| decoded(&own) == key))
+            .or_else(|| find(&|own| decoded(&own) == decoded(key)))
+            .ok_or(ApiError::NotFound)
+    }
+
+    fn bind(&self, routing_key: RoutingKey, arguments: Arguments) -> Result<Bind, ApiError> {
+        Ok(Bind {
+            source: name_of(ExchangeName::new(&self.source))?,
+            target: self.target.clone(),
+            routing_key,
+            arguments,
+        })
+    }
+}
+
+pub(super) async fn between(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, source, kind, destination)): Names<(String, String, String, String)>,
+    query: Query,
+) -> Answer {
+    let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
+    let bindings = ends.bindings().unwrap_or_default();
+    list(&query, &[Arc::clone(&ends.vhost)], |_| bindings.clone())
+}
+
+pub(super) async fn bind(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, source, kind, destination)): Names<(String, String, String, String)>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let known = caller.vhost_to_change(&api, &vhost)?;
+    let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
+    let routing_key = match body.0.get("routing_key") {
+        None => "",
+        Some(Value::String(key)) => key,
+        // So RabbitMQ reads it.
+        Some(Value::Null) => "null",
+        Some(_) => return Err(ApiError::bad_request("routing_key is not a text")),
+    };
+    let routing_key = name_of(RoutingKey::new(routing_key))?;
+    let arguments = body.arguments("arguments")?;
+    let properties = properties_key(&routing_key, &arguments);
+    let bind = ends.bind(routing_key, arguments)?;
+    let bound = api.act(&caller, &known)?.bind(bind);
+    let lsn = bound.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    let location = format!("{}/{properties}", encoded(&destination));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
+}
+
+pub(super) async fn binding(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, source, kind, destination, key)): Names<(String, String, String, String, String)>,
+    query: Query,
+) -> Answer {
+    let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
+    let row = row(&ends.vhost, &ends.binding(&key)?);
+    Ok(Json(listing::with_columns(&query, row)))
+}
+
+pub(super) async fn unbind(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, source, kind, destination, key)): Names<(String, String, String, String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
+    let binding = ends.binding(&key)?;
+    let bind = ends.bind(binding.routing_key, binding.arguments)?;
+    let unbound = api.act(&caller, &ends.vhost)?.unbind(bind);
+    let lsn = unbound.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definitions::arguments_from_json;
+
+    #[test]
+    fn properties_keys_are_rabbitmqs() {
+        let none = Arguments::default();
+        for (key, expected) in [
+            ("", "~"),
+            ("q", "q"),
+            ("a.#", "a.%23"),
+            ("a b", "a+b"),
+            ("~", "%7E"),
+            ("ü/", "%C3%BC%2F"),
+        ] {
+            assert_eq!(properties_key(key, &none), expected);
+        }
+        let some = arguments_from_json(&json!({"z": 1})).unwrap();
+        let with = properties_key("k", &some);
+        assert!(with.starts_with("k~") && with.len() == 8, "{with}");
+        assert_eq!(with, properties_key("k", &some));
+        let other = arguments_from_json(&json!({"z": 2})).unwrap();
+        assert_ne!(with, properties_key("k", &other));
+        assert!(properties_key("", &some).starts_with('~'));
+    }
+}

@@ -1,0 +1,140 @@
+//! `/api/consumers`, and what other lists tell of consumers, channels and connections.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::broker::ChannelInfo;
+use crate::broker::ConnectionInfo;
+use crate::broker::ConsumerInfo;
+use crate::definitions::arguments_json;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::management::auth::Caller;
+use crate::management::listing;
+use crate::management::path::Names;
+use crate::management::query::Query;
+use crate::queue::Activity;
+use crate::vhost::QueueHandle;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+/// What an Erlang process would tell of its memory: nothing here.
+pub(super) fn garbage_collection() -> Value {
+    json!({
+        "fullsweep_after": -1, "max_heap_size": -1, "min_bin_vheap_size": -1, "min_heap_size": -1, "minor_gcs": -1,
+    })
+}
+
+pub(super) fn host(address: std::net::IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+pub(super) fn connection_details(connection: &ConnectionInfo) -> Value {
+    json!({
+        "name": connection.title,
+        "peer_host": host(connection.peer.ip()),
+        "peer_port": connection.peer.port(),
+    })
+}
+
+fn row(
+    api: &Api,
+    connection: &ConnectionInfo,
+    channel: &ChannelInfo,
+    consumer: &ConsumerInfo,
+) -> Value {
+    let vhost = api.broker.vhost(&connection.vhost);
+    let queue = vhost.and_then(|vhost| vhost.queue(&consumer.queue));
+    let activity = queue.map_or(Activity::Up, |queue| {
+        queue.look(|state| state.activity(consumer.id))
+    });
+    json!({
+        "arguments": arguments_json(&consumer.arguments),
+        "ack_required": !consumer.no_ack,
+        "active": activity != Activity::Waiting,
+        "activity_status": activity.name(),
+        "channel_details": {
+            "connection_name": connection.title,
+            "name": connection.channel_title(channel.number),
+            "node": api.node.name,
+            "number": channel.number.0,
+            "peer_host": host(connection.peer.ip()),
+            "peer_port": connection.peer.port(),
+            "user": connection.user.as_str(),
+        },
+        "consumer_tag": consumer.tag.as_str(),
+        "exclusive": consumer.exclusive,
+        "prefetch_count": consumer.prefetch,
+        "queue": {"name": consumer.queue.as_str(), "vhost": connection.vhost.as_str()},
+    })
+}
+
+fn rows(
+    api: &Api,
+    connections: &[Arc<ConnectionInfo>],
+    wanted: impl Fn(&ConsumerInfo) -> bool,
+) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for connection in connections {
+        for channel in connection.channels() {
+            rows.extend(of_channel_where(api, connection, &channel, &wanted));
+        }
+    }
+    rows
+}
+
+fn of_channel_where(
+    api: &Api,
+    connection: &ConnectionInfo,
+    channel: &ChannelInfo,
+    wanted: impl Fn(&ConsumerInfo) -> bool,
+) -> Vec<Value> {
+    let consumers = channel.consumers().into_iter();
+    let consumers = consumers.filter(|consumer| wanted(consumer));
+    consumers
+        .map(|consumer| row(api, connection, channel, &consumer))
+        .collect()
+}
+
+/// Those of a channel.
+pub(super) fn of_channel(
+    api: &Api,
+    connection: &ConnectionInfo,
+    channel: &ChannelInfo,
+) -> Vec<Value> {
+    of_channel_where(api, connection, channel, |_| true)
+}
+
+/// Those of a queue.
+pub(super) fn of_queue(api: &Api, queue: &QueueHandle) -> Vec<Value> {
+    let mut connections = api.broker.connections().list();
+    connections.retain(|connection| connection.vhost == queue.vhost);
+    rows(api, &connections, |consumer| consumer.queue == queue.name)
+}
+
+fn list(api: &Api, query: &Query, vhosts: &[Arc<crate::vhost::Vhost>]) -> Answer {
+    let mut connections = api.broker.connections().list();
+    connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
+    listing::reply(
+        query,
+        rows(api, &connections, |_| true),
+        &["queue.vhost", "queue.name"],
+    )
+}
+
+pub(super) async fn consumers(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
+    list(&api, &query, &caller.vhosts(&api))
+}
+
+pub(super) async fn consumers_in(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+    query: Query,
+) -> Answer {
+    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+}

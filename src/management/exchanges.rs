@@ -1,0 +1,168 @@
+//! `/api/exchanges`: listed, declared, deleted.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::connection::host::ExchangeDeclare;
+use crate::definitions::arguments_json;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::management::acting::name_of;
+use crate::management::auth::Caller;
+use crate::management::body::Body;
+use crate::management::commit::put_status;
+use crate::management::figures::Ranges;
+use crate::management::figures::exchange_values;
+use crate::management::listing;
+use crate::management::path::Names;
+use crate::management::query::Query;
+use crate::management::rates::Subject;
+use crate::model::ExchangeName;
+use crate::vhost::Exchange;
+use crate::vhost::Vhost;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+/// The name in a path: the default exchange has one there.
+pub(super) fn named(name: &str) -> &str {
+    if name == "amq.default" { "" } else { name }
+}
+
+fn row(
+    api: &Api,
+    vhost: &Vhost,
+    exchange: &Exchange,
+    stats: bool,
+    ranges: Ranges,
+) -> Map<String, Value> {
+    let mut row = Map::new();
+    let fields = [
+        ("name", json!(exchange.name.as_str())),
+        ("vhost", json!(vhost.name().as_str())),
+        ("type", json!(exchange.kind.name())),
+        ("durable", json!(exchange.durable)),
+        ("auto_delete", json!(exchange.auto_delete)),
+        ("internal", json!(exchange.internal)),
+        ("arguments", arguments_json(&exchange.arguments)),
+    ];
+    row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+    if exchange.name.is_empty() || exchange.name.starts_with("amq.") {
+        row.insert(
+            "user_who_performed_action".to_owned(),
+            json!("rmq-internal"),
+        );
+    }
+    if let Some(delayed) = exchange.messages_delayed() {
+        row.insert("messages_delayed".to_owned(), json!(delayed));
+    }
+    // Unlike queues, exchanges without a policy have no such fields.
+    if let Some(policy) = exchange.applied().policy {
+        row.insert("policy".to_owned(), json!(policy.name));
+    }
+    if !stats {
+        return row;
+    }
+    let subject = Subject::Exchange(vhost.name().clone(), exchange.name.clone());
+    let measured = api.measured(subject, exchange_values(exchange), ranges);
+    if measured.total(&[0, 1]) > 0 {
+        let mut stats = Map::new();
+        measured.put(&mut stats, "publish_in", &[0], ranges.messages);
+        measured.put(&mut stats, "publish_out", &[1], ranges.messages);
+        row.insert("message_stats".to_owned(), stats.into());
+    }
+    row
+}
+
+fn list(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Answer {
+    let ranges = Ranges::of(query)?;
+    let stats = !(query.flag("disable_stats") || api.options.disable_stats);
+    let mut rows = Vec::new();
+    for vhost in vhosts {
+        let exchanges = vhost.exchanges();
+        rows.extend(
+            exchanges
+                .iter()
+                .map(|exchange| row(api, vhost, exchange, stats, ranges).into()),
+        );
+    }
+    listing::reply(query, rows, &["vhost", "name"])
+}
+
+pub(super) async fn exchanges(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
+    list(&api, &query, &caller.vhosts(&api))
+}
+
+pub(super) async fn exchanges_in(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+    query: Query,
+) -> Answer {
+    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+}
+
+pub(super) async fn exchange(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Answer {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
+    let stats = !(query.flag("disable_stats") || api.options.disable_stats);
+    let mut row = row(&api, &vhost, &exchange, stats, Ranges::of(&query)?);
+    if stats {
+        row.insert("incoming".to_owned(), json!([]));
+        row.insert("outgoing".to_owned(), json!([]));
+    }
+    Ok(Json(listing::with_columns(&query, row.into())))
+}
+
+pub(super) async fn put_exchange(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let vhost = caller.vhost_to_change(&api, &vhost)?;
+    let kind = match body.0.get("type") {
+        None | Some(Value::Null) => "direct".to_owned(),
+        Some(Value::String(kind)) => kind.clone(),
+        Some(_) => return Err(ApiError::bad_request("type is not a text")),
+    };
+    let flag = |key: &str| Ok::<bool, ApiError>(body.flag(key)?.unwrap_or(false));
+    let declare = ExchangeDeclare {
+        exchange: name_of(ExchangeName::new(named(&name)))?,
+        kind,
+        durable: flag("durable")?,
+        auto_delete: flag("auto_delete")?,
+        internal: flag("internal")?,
+        arguments: body.arguments("arguments")?,
+    };
+    let existed = vhost.exchange(&declare.exchange).is_some();
+    let declared = api.act(&caller, &vhost)?.declare_exchange(declare);
+    let lsn = declared.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(put_status(existed))
+}
+
+pub(super) async fn delete_exchange(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Result<StatusCode, ApiError> {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
+    let mut acting = api.act(&caller, &vhost)?;
+    let deleted = acting.delete_exchange(&exchange.name, query.flag("if-unused"));
+    let lsn = deleted.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}

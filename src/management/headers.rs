@@ -1,0 +1,70 @@
+//! Headers of all answers, and those that let pages of other origins ask (CORS).
+
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::Method;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::management::Api;
+
+const POLICY: &str = "script-src 'self' 'unsafe-eval' 'unsafe-inline'; object-src 'self'";
+
+/// Puts headers around every answer. What any path answers to `OPTIONS` is which methods it has.
+pub(super) async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let is_options = request.method() == Method::OPTIONS;
+    let asked = request.headers().clone();
+    let mut answer = next.run(request).await;
+    if is_options && answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        *answer.status_mut() = StatusCode::OK;
+        *answer.body_mut() = axum::body::Body::empty();
+        let headers = answer.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::CONTENT_TYPE);
+    }
+    let headers = answer.headers_mut();
+    let fixed = HeaderValue::from_static;
+    headers.insert(header::VARY, fixed("accept, accept-encoding, origin"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, fixed(POLICY));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(fixed("no-cache"));
+    allow(&api, &asked, is_options, headers);
+    answer
+}
+
+fn allow(api: &Api, asked: &HeaderMap, is_options: bool, headers: &mut HeaderMap) {
+    let allowed = &api.options.cors_allow_origins;
+    let Some(origin) = asked.get(header::ORIGIN) else {
+        return;
+    };
+    let all = allowed.iter().any(|allowed| allowed == "*");
+    let named = origin
+        .to_str()
+        .is_ok_and(|origin| allowed.iter().any(|allowed| allowed == origin));
+    if !all && !named {
+        return;
+    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    if named {
+        let yes = HeaderValue::from_static("true");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+    }
+    if !is_options {
+        return;
+    }
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        api.options.cors_max_age.into(),
+    );
+    if let Some(methods) = headers.get(header::ALLOW).cloned() {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
+    if let Some(wanted) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+    }
+}

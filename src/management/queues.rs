@@ -1,0 +1,432 @@
+//! `/api/queues`: listed, declared, deleted, purged.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::connection::host::QueueDeclare;
+use crate::definitions::arguments_json;
+use crate::management::Api;
+use crate::management::ApiError;
+use crate::management::acting::name_of;
+use crate::management::auth::Caller;
+use crate::management::body::Body;
+use crate::management::commit::put_status;
+use crate::management::consumers;
+use crate::management::figures::Ranges;
+use crate::management::figures::put_lengths;
+use crate::management::figures::queue_message_stats;
+use crate::management::figures::queue_values;
+use crate::management::listing;
+use crate::management::listing::NameFilter;
+use crate::management::path::Names;
+use crate::management::query::Query;
+use crate::management::rates::Subject;
+use crate::management::time::rfc3339;
+use crate::model::QueueName;
+use crate::queue::Activity;
+use crate::queue::Queue;
+use crate::queue::QueueType;
+use crate::vhost::QueueHandle;
+use crate::vhost::Vhost;
+
+type Answer = Result<Json<Value>, ApiError>;
+type Item = Arc<QueueHandle>;
+
+/// How much of a queue is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// What it was declared as.
+    Bare,
+    /// That, and how many messages it has.
+    Totals,
+    /// With figures.
+    Full,
+}
+
+fn detail(query: &Query, api: &Api) -> Detail {
+    let totals = query.flag("enable_queue_totals") || api.options.enable_queue_totals;
+    match query.flag("disable_stats") || api.options.disable_stats {
+        true if totals => Detail::Totals,
+        true => Detail::Bare,
+        false => Detail::Full,
+    }
+}
+
+fn declared(queue: &QueueHandle, node: &str) -> Map<String, Value> {
+    let applied = queue.applied();
+    let row = json!({
+        "name": queue.name.as_str(),
+        "vhost": queue.vhost.as_str(),
+        "type": queue.queue_type.name(),
+        "durable": queue.durable,
+        "auto_delete": queue.auto_delete,
+        "exclusive": queue.owner.is_some(),
+        "arguments": arguments_json(&queue.arguments),
+        "node": node,
+        "state": "running",
+        "policy": applied.policy.as_ref().map(|policy| &policy.name),
+        "operator_policy": applied.operator_policy.as_ref().map(|policy| &policy.name),
+        "effective_policy_definition": applied.definition().unwrap_or_default(),
+    });
+    if let Value::Object(row) = row {
+        row
+    } else {
+        Map::new()
+    }
+}
+
+/// What is told of all types of queues in this moment, beside counters.
+fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
+    let counts = state.counts();
+    row.insert("consumers".to_owned(), json!(counts.consumers));
+    row.insert("memory".to_owned(), json!(state.memory_bytes()));
+    row.insert("reductions".to_owned(), json!(0));
+    row.insert("reductions_details".to_owned(), json!({"rate": 0.0}));
+    if queue.queue_type == QueueType::Stream {
+        return;
+    }
+    let capacity = if state.has_ready_consumer() { 1.0 } else { 0.0 };
+    let (ready, unacked) = (counts.ready_bytes, state.unacked_bytes());
+    let here = state.ready_in_memory();
+    let persistent = if queue.durable {
+        counts.ready + counts.unacked
+    } else {
+        0
+    };
+    let persistent_bytes = if queue.durable { ready + unacked } else { 0 };
+    let fields = [
+        ("consumer_capacity", json!(capacity)),
+        ("consumer_utilisation", json!(capacity)),
+        ("garbage_collection", consumers::garbage_collection()),
+        ("messages_persistent", json!(persistent)),
+        ("messages_ram", json!(here + counts.unacked)),
+        ("message_bytes", json!(ready + unacked)),
+        ("message_bytes_ready", json!(ready)),
+        ("message_bytes_unacknowledged", json!(unacked)),
+        ("message_bytes_persistent", json!(persistent_bytes)),
+        ("message_bytes_ram", json!(state.memory_bytes())),
+    ];
+    row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+}
+
+/// What only queues of its type have.
+fn typed(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue, node: &str) {
+    let counts = state.counts();
+    let tag = |wanted: &dyn Fn(&crate::queue::Consumer) -> bool| {
+        let found = state.consumers().find(|consumer| wanted(consumer));
+        found.map(|consumer| consumer.tag.as_str().to_owned())
+    };
+    let active = tag(&|consumer| state.activity(consumer.id) == Activity::SingleActive);
+    let fields: Vec<(&str, Value)> = match queue.queue_type {
+        QueueType::Classic => vec![
+            (
+                "exclusive_consumer_tag",
+                json!(tag(&|consumer| consumer.exclusive)),
+            ),
+            ("single_active_consumer_tag", json!(active)),
+            ("head_message_timestamp", Value::Null),
+            ("idle_since", json!(rfc3339(state.used_at()))),
+            ("messages_ready_ram", json!(state.ready_in_memory())),
+            ("messages_unacknowledged_ram", json!(counts.unacked)),
+            (
+                "messages_paged_out",
+                json!(counts.ready.saturating_sub(state.ready_in_memory())),
+            ),
+            ("message_bytes_paged_out", json!(0)),
+            ("recoverable_slaves", Value::Null),
+            ("storage_version", json!(2)),
+            (
+                "backing_queue_status",
+                json!({"mode": "default", "version": 2, "len": counts.ready}),
+            ),
+        ],
+        QueueType::Quorum => vec![
+            ("leader", json!(node)),
+            ("members", json!([node])),
+            ("online", json!([node])),
+            ("open_files", json!({ node: 0 })),
+            ("messages_dlx", json!(0)),
+            ("message_bytes_dlx", json!(0)),
+            ("single_active_consumer_ctag", json!(active)),
+            ("single_active_consumer_tag", json!(active)),
+        ],
+        QueueType::Stream => vec![
+            ("leader", json!(node)),
+            ("members", json!([node])),
+            ("online", json!([node])),
+            ("readers", json!({ node: counts.consumers })),
+        ],
+    };
+    row.extend(
+        fields
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)),
+    );
+}
+
+fn row(api: &Api, queue: &QueueHandle, detail: Detail, ranges: Ranges) -> Map<String, Value> {
+    let node = &api.node.name;
+    let mut row = declared(queue, node);
+    match detail {
+        Detail::Bare => {}
+        Detail::Totals => {
+            let counts = queue.look(|state| state.counts());
+            row.insert("messages".to_owned(), json!(counts.ready + counts.unacked));
+            row.insert("messages_ready".to_owned(), json!(counts.ready));
+            row.insert("messages_unacknowledged".to_owned(), json!(counts.unacked));
+        }
+        Detail::Full => {
+            let values = queue.look(|state| {
+                moment(&mut row, queue, state);
+                typed(&mut row, queue, state, node);
+                queue_values(state)
+            });
+            let measured = api.measured(Subject::Queue(queue.id), values, ranges);
+            put_lengths(&mut row, &measured, true, ranges.lengths);
+            if let Some(stats) = queue_message_stats(&measured, ranges.messages) {
+                row.insert("message_stats".to_owned(), stats.into());
+            }
+        }
+    }
+    row
+}
+
+/// What lists can be sorted by without their rows.
+enum Order {
+    Name,
+    Number(fn(&Queue) -> u64),
+    /// The row must be made.
+    Row,
+}
+
+fn order(query: &Query) -> Order {
+    match query.sort() {
+        None | Some("vhost" | "name") => Order::Name,
+        Some("messages") => Order::Number(|state| state.counts().ready + state.counts().unacked),
+        Some("messages_ready") => Order::Number(|state| state.counts().ready),
+        Some("messages_unacknowledged") => Order::Number(|state| state.counts().unacked),
+        Some("consumers") => Order::Number(|state| state.counts().consumers),
+        Some("memory") => Order::Number(Queue::memory_bytes),
+        Some(_) => Order::Row,
+    }
+}
+
+fn by_name(name_first: bool) -> impl Fn(&Item, &Item) -> Ordering {
+    move |left, right| match name_first {
+        true => (&left.name, &left.vhost).cmp(&(&right.name, &right.vhost)),
+        false => (&left.vhost, &left.name).cmp(&(&right.vhost, &right.name)),
+    }
+}
+
+fn directed(order: Ordering, reverse: bool) -> Ordering {
+    if reverse { order.reverse() } else { order }
+}
+
+fn list(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Answer {
+    let mut queues: Vec<Item> = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
+    let (detail, ranges) = (detail(query, api), Ranges::of(query)?);
+    let (page, reverse) = (query.page()?, query.reverse());
+    let rows = |queues: &[Item]| -> Vec<Value> {
+        let rows = queues.iter();
+        rows.map(|queue| row(api, queue, detail, ranges).into())
+            .collect()
+    };
+    let order = order(query);
+    if let (Order::Row, _) | (_, None) = (&order, &page) {
+        return listing::reply(query, rows(&queues), &["vhost", "name"]);
+    }
+    let Some(page) = page else {
+        return Err(ApiError::NotFound);
+    };
+    let total = queues.len();
+    if let Some(wanted) = NameFilter::new(&page) {
+        queues.retain(|queue| wanted.takes(&queue.name));
+    }
+    let range = listing::range_of(&page, queues.len())?;
+    let filtered = queues.len();
+    let names = by_name(query.sort() == Some("name"));
+    let rows = match order {
+        Order::Number(number) => {
+            let keyed = queues.into_iter().map(|queue| (queue.look(number), queue));
+            let mut keyed: Vec<(u64, Item)> = keyed.collect();
+            let picked = listing::pick(&mut keyed, range, |left, right| {
+                let order = left.0.cmp(&right.0).then_with(|| names(&left.1, &right.1));
+                directed(order, reverse)
+            });
+            let picked: Vec<Item> = picked.iter().map(|(_, queue)| Arc::clone(queue)).collect();
+            rows(&picked)
+        }
+        Order::Name | Order::Row => rows(listing::pick(&mut queues, range, |left, right| {
+            directed(names(left, right), reverse)
+        })),
+    };
+    Ok(Json(listing::envelope(query, &page, rows, total, filtered)))
+}
+
+pub(super) async fn queues(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
+    list(&api, &query, &caller.vhosts(&api))
+}
+
+pub(super) async fn queues_in(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+    query: Query,
+) -> Answer {
+    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+}
+
+/// The queue of that name in a virtual host that the caller may see.
+pub(super) fn find(
+    caller: &Caller,
+    api: &Api,
+    vhost: &str,
+    name: &str,
+) -> Result<(Arc<Vhost>, Item), ApiError> {
+    let vhost = caller.vhost(api, vhost)?;
+    let queue = vhost.queue(name).ok_or(ApiError::NotFound)?;
+    Ok((vhost, queue))
+}
+
+pub(super) async fn queue(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Answer {
+    let (_, queue) = find(&caller, &api, &vhost, &name)?;
+    let detail = detail(&query, &api);
+    let mut row = row(&api, &queue, detail, Ranges::of(&query)?);
+    let connections = api.broker.connections();
+    if let Some(owner) = queue.owner.and_then(|owner| connections.get(owner)) {
+        let owner = consumers::connection_details(&owner);
+        row.insert("owner_pid_details".to_owned(), owner);
+    }
+    if detail == Detail::Full {
+        let consumers = consumers::of_queue(&api, &queue);
+        row.insert("consumer_details".to_owned(), consumers.into());
+        row.insert("deliveries".to_owned(), json!([]));
+        row.insert("incoming".to_owned(), json!([]));
+        row.entry("garbage_collection")
+            .or_insert_with(consumers::garbage_collection);
+    }
+    Ok(Json(listing::with_columns(&query, row.into())))
+}
+
+pub(super) async fn put_queue(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let vhost = caller.vhost_to_change(&api, &vhost)?;
+    let declare = QueueDeclare {
+        queue: name_of(QueueName::new(&name))?,
+        durable: body.flag("durable")?.unwrap_or(false),
+        exclusive: false,
+        auto_delete: body.flag("auto_delete")?.unwrap_or(false),
+        arguments: body.arguments("arguments")?,
+    };
+    body.check_node(&api)?;
+    let existed = vhost.queue(&name).is_some();
+    let declared = api.act(&caller, &vhost)?.declare_queue(declare);
+    let lsn = declared.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(put_status(existed))
+}
+
+pub(super) async fn delete_queue(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    query: Query,
+) -> Result<StatusCode, ApiError> {
+    let (vhost, queue) = find(&caller, &api, &vhost, &name)?;
+    let (unused, empty) = (query.flag("if-unused"), query.flag("if-empty"));
+    let deleted = api
+        .act(&caller, &vhost)?
+        .delete_queue(&queue.name, unused, empty);
+    let lsn = deleted.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn purge(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let (vhost, queue) = find(&caller, &api, &vhost, &name)?;
+    let purged = api.act(&caller, &vhost)?.purge_queue(&queue.name);
+    let lsn = purged.map_err(ApiError::declaring)?;
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Mirrors are copied by nobody: there are none. What RabbitMQ 3.13 lets operators ask for is done already.
+pub(super) async fn act(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+    mut body: Body,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    find(&caller, &api, &vhost, &name)?;
+    let [action] = body.take(["action"])?;
+    match action.as_str() {
+        Some("sync" | "cancel_sync")
+            if api.broker.options().release == crate::model::Release::V3 =>
+        {
+            Ok(StatusCode::NO_CONTENT)
+        }
+        _ => Err(ApiError::BadRequest(json!(["unknown_action", action]))),
+    }
+}
+
+/// Where the copies of a quorum queue are.
+pub(super) async fn quorum_status(
+    caller: Caller,
+    State(api): State<Api>,
+    Names((vhost, name)): Names<(String, String)>,
+) -> Answer {
+    let (_, queue) = find(&caller, &api, &vhost, &name)?;
+    if queue.queue_type != QueueType::Quorum {
+        return Err(ApiError::bad_request("classic_queue_not_supported"));
+    }
+    Ok(Json(json!([{
+        "Node Name": api.node.name,
+        "Raft State": "leader",
+        "Membership": "voter",
+    }])))
+}
+
+/// Queues that belong to a user's connections.
+pub(super) async fn of_user(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(user): Names<String>,
+    query: Query,
+) -> Answer {
+    caller.check_administrator()?;
+    crate::management::permissions::check_user(&api, &user)?;
+    let of_user = |queue: &Item| {
+        let owner = queue
+            .owner
+            .and_then(|owner| api.broker.connections().get(owner));
+        owner.is_some_and(|owner| *owner.user == *user)
+    };
+    let vhosts = api.broker.vhosts();
+    let queues = vhosts
+        .iter()
+        .flat_map(|vhost| vhost.queues())
+        .filter(of_user);
+    let rows = queues.map(|queue| row(&api, &queue, Detail::Bare, Ranges::default()).into());
+    listing::reply(&query, rows.collect(), &["vhost", "name"])
+}
