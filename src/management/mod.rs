@@ -80,6 +80,9 @@ pub struct Node {
     pub http: Vec<SocketAddr>,
 }
 
+/// Requests that look into queues at a time; others wait for their turn.
+const LOOKS_MAX: usize = 2;
+
 /// An HTTP front door that is open.
 pub struct Management {
     thread: JoinHandle<()>,
@@ -106,6 +109,7 @@ impl Management {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(LOOKS_MAX)
             .build()?;
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
