@@ -62,25 +62,25 @@ fn things_take_no_more_memory_than_they_did() {
     let mut warm = Peer::open(&broker);
     warm.declare("warm", true);
     let mut peers = Vec::with_capacity(COUNT as usize);
-    each("connection with a channel", 6000, || {
+    each("connection with a channel", 4500, || {
         peers.extend((0..COUNT).map(|_| Peer::open(&broker)));
     });
-    each("channel", 1300, || {
+    each("channel", 1700, || {
         for id in 2..=COUNT + 1 {
             warm.open_channel(ChannelId(id as u16));
         }
     });
-    each("queue, not durable", 1600, || {
+    each("queue, not durable", 1400, || {
         for index in 0..COUNT {
             warm.declare(&format!("transient-{index}"), false);
         }
     });
-    each("queue, durable", 1800, || {
+    each("queue, durable", 1700, || {
         for index in 0..COUNT {
             warm.declare(&format!("durable-{index}"), true);
         }
     });
-    each("consumer", 1200, || {
+    each("consumer", 1900, || {
         for (index, peer) in peers.iter_mut().enumerate() {
             peer.consume(&format!("transient-{index}"), 10, false);
         }
