@@ -13,6 +13,7 @@ use amq_protocol::protocol::confirm;
 use amq_protocol::protocol::connection;
 use amq_protocol::protocol::queue;
 use leveret::auth::Credentials;
+use leveret::broker::AlarmOptions;
 use leveret::broker::Broker;
 use leveret::broker::BrokerOptions;
 use leveret::broker::Session;
@@ -53,6 +54,7 @@ pub(crate) fn broker(dir: &Path) -> Arc<Broker> {
         queue_defaults: QueueDefaults::default(),
         release: Release::default(),
         permitted: Permitted::default(),
+        alarms: AlarmOptions::default(),
     };
     Broker::start(options, NOW).expect("a node")
 }

@@ -131,6 +131,19 @@ impl ConnectionInfo {
         self.channels.lock().len()
     }
 
+    /// RabbitMQ's word for how it is; `alarm` tells whether one is up.
+    pub fn state(&self, alarm: bool) -> &'static str {
+        if self.stats.blocked.get() != 0 {
+            "blocked"
+        } else if alarm {
+            "blocking"
+        } else if self.stats.held_back.get() != 0 {
+            "flow"
+        } else {
+            "running"
+        }
+    }
+
     /// What a channel is called.
     pub fn channel_title(&self, channel: ChannelId) -> String {
         format!("{} ({})", self.title, channel.0)

@@ -6,6 +6,7 @@
 mod access;
 mod acting;
 mod administered;
+mod alarms;
 mod connections;
 mod definitions;
 mod events;
@@ -46,6 +47,10 @@ pub use access::Protocol;
 pub use acting::Acting;
 pub use acting::Sent;
 pub use administered::Administered;
+pub use alarms::AlarmOptions;
+pub use alarms::AlarmState;
+use alarms::Alarms;
+pub use alarms::Watermark;
 pub use connections::ChannelInfo;
 pub use connections::ConnectionInfo;
 pub use connections::Connections;
@@ -70,6 +75,7 @@ pub struct Broker {
     shared: Arc<Shared>,
     vhosts: DashMap<VhostName, Arc<Vhost>>,
     access: Access,
+    alarms: Alarms,
     limits: AllLimits,
     parameters: Parameters,
     connections: Connections,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::auth::Credentials;
+use crate::broker::AlarmOptions;
 use crate::model::Permitted;
 use crate::model::Release;
 use crate::store::StoreOptions;
@@ -51,4 +52,6 @@ pub struct BrokerOptions {
     pub release: Release,
     /// What of what RabbitMQ is about to drop may be used.
     pub permitted: Permitted,
+    /// When publishers are held back, for want of memory or disk.
+    pub alarms: AlarmOptions,
 }

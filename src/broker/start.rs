@@ -7,6 +7,7 @@ use dashmap::DashMap;
 
 use crate::auth::AuthError;
 use crate::broker::Access;
+use crate::broker::Alarms;
 use crate::broker::AllLimits;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
@@ -72,6 +73,7 @@ impl Broker {
         let shared = Arc::new(shared);
         let broker = Arc::new(Self {
             access: Access::new(options.loopback_users.clone(), Arc::clone(&store)),
+            alarms: Alarms::new(options.alarms),
             limits: AllLimits::new(&store),
             parameters: Parameters::new(Arc::clone(&store)),
             options,

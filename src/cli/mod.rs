@@ -8,6 +8,7 @@ mod logs;
 mod perf;
 mod serve;
 mod store;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

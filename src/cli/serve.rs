@@ -12,14 +12,19 @@ use std::time::Duration;
 use crate::admin::LocalDoor;
 use crate::auth::Credentials;
 use crate::auth::Mechanism;
+use crate::broker::AlarmOptions;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
+use crate::broker::Watermark;
 use crate::cli::log_exchange::LogExchange;
+use crate::cli::watch;
+use crate::cli::watch::Stop;
 use crate::connection::ConnectionOptions;
 use crate::definitions;
 use crate::management::Management;
 use crate::management::ManagementOptions;
 use crate::management::Node;
+use crate::metrics::machine::Levels;
 use crate::server::Clock;
 use crate::server::Listener;
 use crate::server::Server;
@@ -32,12 +37,6 @@ use crate::settings::Sources;
 use crate::store::CommitWaiter;
 use crate::store::StoreOptions;
 use crate::vhost::QueueDefaults;
-
-/// Why the node stops.
-enum Stop {
-    Signal(&'static str),
-    StoreFailed,
-}
 
 /// Tells the main thread that the store has failed.
 struct FailureNotice(mpsc::SyncSender<Stop>);
@@ -126,7 +125,9 @@ fn run(
     broker
         .store()
         .notify_failure(Arc::new(FailureNotice(sender.clone())));
-    watch_signals(sender)?;
+    let looked_at = settings.data_dir.clone();
+    broker.weigh(Levels::look(&looked_at));
+    watch::start(sender, Arc::clone(broker), looked_at)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let server = Server::start(
         Arc::clone(broker),
@@ -215,6 +216,24 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         queue_defaults: queue_defaults(settings),
         release: settings.compatibility.profile.release(),
         permitted: settings.deprecated_features.permitted(),
+        alarms: alarm_options(settings),
+    }
+}
+
+fn alarm_options(settings: &Settings) -> AlarmOptions {
+    let memory = settings.vm_memory_high_watermark;
+    let disk = settings.disk_free_limit;
+    AlarmOptions {
+        memory: memory.absolute.map_or(
+            Watermark::Relative(memory.relative.get()),
+            Watermark::Absolute,
+        ),
+        disk: match (disk.absolute, disk.relative) {
+            (Some(octets), _) => Watermark::Absolute(octets),
+            (None, Some(part)) => Watermark::Relative(part.get()),
+            (None, None) => Watermark::Absolute(0),
+        },
+        memory_total: settings.total_memory_available_override_value,
     }
 }
 
@@ -295,35 +314,4 @@ fn announce(settings: &Settings, amqp: &[SocketAddr], http: &[SocketAddr]) {
         list(amqp),
         data.display()
     );
-}
-
-/// SIGTERM and SIGINT end the node in order; SIGHUP, which terminals send, does not end it at all.
-fn watch_signals(stop: mpsc::SyncSender<Stop>) -> Result<(), std::io::Error> {
-    use tokio::signal::unix::SignalKind;
-    use tokio::signal::unix::signal;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let entered = runtime.enter();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    drop(entered);
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            runtime.block_on(async move {
-                loop {
-                    let name = tokio::select! {
-                        _ = terminate.recv() => "SIGTERM",
-                        _ = interrupt.recv() => "SIGINT",
-                        _ = hang_up.recv() => continue,
-                    };
-                    if stop.try_send(Stop::Signal(name)).is_err() {
-                        return;
-                    }
-                }
-            });
-        })?;
-    Ok(())
 }

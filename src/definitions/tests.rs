@@ -8,6 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::auth::Credentials;
+use crate::broker::AlarmOptions;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::broker::Protocol;
@@ -44,6 +45,7 @@ fn options(dir: &Path) -> BrokerOptions {
         queue_defaults: QueueDefaults::default(),
         release: Release::default(),
         permitted: Permitted::default(),
+        alarms: AlarmOptions::default(),
     }
 }
 

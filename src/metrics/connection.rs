@@ -17,4 +17,6 @@ pub struct ConnectionStats {
     pub pending_bytes: Count,
     /// Not 0: it is not read, for the disk is behind.
     pub held_back: Count,
+    /// Not 0: it is not read, for it publishes and an alarm is up.
+    pub blocked: Count,
 }

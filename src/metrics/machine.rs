@@ -42,6 +42,30 @@ impl Machine {
     }
 }
 
+/// What alarms are judged by; `None` is what could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Levels {
+    /// Resident memory of the process in octets.
+    pub memory_used: Option<u64>,
+    /// Memory there is: the machine's, or what its control group allows.
+    pub memory_total: Option<u64>,
+    /// Octets free on the disk of the data directory.
+    pub disk_free: Option<u64>,
+}
+
+impl Levels {
+    /// Looks now, which costs a few small reads.
+    pub fn look(data_dir: &Path) -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let disk = rustix::fs::statvfs(data_dir);
+        Self {
+            memory_used: field(&status, "VmRSS:").map(|kibibytes| kibibytes.saturating_mul(1024)),
+            memory_total: Some(memory_total()).filter(|total| *total > 0),
+            disk_free: disk.ok().map(free_octets),
+        }
+    }
+}
+
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -103,7 +127,11 @@ fn open_files() -> (u64, u64) {
 }
 
 fn disk_free(data_dir: &Path) -> u64 {
-    rustix::fs::statvfs(data_dir).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    rustix::fs::statvfs(data_dir).map_or(0, free_octets)
+}
+
+fn free_octets(disk: rustix::fs::StatVfs) -> u64 {
+    disk.f_bavail.saturating_mul(disk.f_frsize)
 }
 
 #[cfg(test)]
@@ -117,6 +145,11 @@ mod tests {
         assert!(machine.files_open > 0 && machine.files_open <= machine.files_max);
         assert!(machine.threads > 0);
         assert!(machine.disk_free > 0);
+        let levels = Levels::look(Path::new("/"));
+        assert_eq!(levels.memory_total, Some(machine.memory_total));
+        assert!(levels.memory_used > Some(0) && levels.disk_free > Some(0));
+        let nowhere = Levels::look(Path::new("/no/such/directory"));
+        assert_eq!(nowhere.disk_free, None);
     }
 
     #[test]

@@ -371,6 +371,8 @@ impl Driver {
     }
 
     fn wants_input(&mut self) -> bool {
+        let blocked = self.ends.machine.is_blocked();
+        self.ends.session.stats().blocked.set(u64::from(blocked));
         // Not on top of frames that wait: a peer that sends much and reads little must not fill our memory with them.
         let frames_wait = self.waits && !self.input.is_empty();
         if frames_wait || !self.ends.machine.wants_input() {

@@ -58,6 +58,14 @@ impl Settings {
                 insert(&mut accepted, key, value);
             }
         }
+        if has(&accepted, "disk_free_limit.relative") && !has(&accepted, "disk_free_limit.absolute")
+        {
+            insert(
+                &mut accepted,
+                "disk_free_limit.absolute",
+                serde_json::Value::Null,
+            );
+        }
         let mut settings: Settings = serde_json::from_value(accepted.into())
             .expect("every key and value was accepted by its rule");
         if settings.cluster_name.is_empty() {

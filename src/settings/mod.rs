@@ -15,6 +15,7 @@ mod secret;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod watermarks;
 
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
@@ -33,6 +34,9 @@ pub use profile::Profile;
 pub use secret::Secret;
 pub use sources::Override;
 pub use sources::Sources;
+pub use watermarks::DiskFreeLimit;
+pub use watermarks::MemoryWatermark;
+pub use watermarks::Ratio;
 
 /// As `anonymous_login_user`: nobody.
 pub const NO_ANONYMOUS_LOGIN: &str = "none";
@@ -108,6 +112,12 @@ pub struct Settings {
     pub outbox_bytes_max: usize,
     /// Bytes of memory that the messages of all queues may hold; more of them go to the disk.
     pub queue_memory_bytes: u64,
+    /// How much memory the node may use before publishers are held back.
+    pub vm_memory_high_watermark: MemoryWatermark,
+    /// Counts as the memory there is, in bytes.
+    pub total_memory_available_override_value: Option<u64>,
+    /// How much of the disk must stay free before publishers are held back.
+    pub disk_free_limit: DiskFreeLimit,
     /// Which release of RabbitMQ it takes the place of.
     pub compatibility: CompatibilitySettings,
     /// What of what RabbitMQ is about to drop may be used.
@@ -193,6 +203,9 @@ impl Default for Settings {
             shutdown_timeout: Duration::from_secs(10),
             outbox_bytes_max: 1024 * 1024,
             queue_memory_bytes: 64 * 1024 * 1024,
+            vm_memory_high_watermark: MemoryWatermark::default(),
+            total_memory_available_override_value: None,
+            disk_free_limit: DiskFreeLimit::default(),
             compatibility: CompatibilitySettings::default(),
             deprecated_features: DeprecatedFeatures::default(),
             management: ManagementSettings::default(),

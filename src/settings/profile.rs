@@ -38,6 +38,7 @@ pub(super) const DEPENDENT: &[(&str, [&str; 2])] = &[
     ),
     // 4.0 still has the smaller one; later ones have grown for long tokens, and it harms nobody before.
     ("initial_frame_max", ["4096", "8192"]),
+    ("vm_memory_high_watermark.relative", ["0.4", "0.6"]),
 ];
 
 /// `compatibility.*`

@@ -15,6 +15,7 @@ use crate::model::limits::FRAME_SIZE_MIN;
 use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
 use crate::model::names::NAME_BYTES_MAX;
 use crate::settings::Profile;
+use crate::settings::watermarks::bytes_of;
 
 const MIB: u64 = 1024 * 1024;
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
@@ -49,6 +50,10 @@ pub(super) enum Rule {
     Flag,
     /// Segments of a path that need no encoding, or none.
     UrlPath,
+    /// A number of bytes, which may have a unit, or `none`.
+    Size,
+    /// A number from 0 to so much, or `none` where there may be none.
+    Ratio { max: u32, optional: bool },
 }
 
 const fn count(min: u64, max: u64) -> Rule {
@@ -163,6 +168,23 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("log.level", Rule::Filter),
     ("log.exchange", Rule::Flag),
     ("queue_memory_bytes", bytes(MIB, 1024 * 1024 * MIB)),
+    (
+        "vm_memory_high_watermark.relative",
+        Rule::Ratio {
+            max: 1,
+            optional: false,
+        },
+    ),
+    ("vm_memory_high_watermark.absolute", Rule::Size),
+    ("total_memory_available_override_value", Rule::Size),
+    ("disk_free_limit.absolute", Rule::Size),
+    (
+        "disk_free_limit.relative",
+        Rule::Ratio {
+            max: 1000,
+            optional: true,
+        },
+    ),
     ("store.pending_bytes_max", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.cache_bytes", bytes(MIB, 1024 * 1024 * MIB)),
     ("store.ring_segment_bytes", bytes(MIB, 4096 * MIB)),
@@ -226,6 +248,15 @@ impl Rule {
             Self::UrlPath => text(value)
                 .filter(|text| is_url_path(text))
                 .map(serde_json::Value::from),
+            Self::Size | Self::Ratio { optional: true, .. } if text(value) == Some("none") => {
+                Some(serde_json::Value::Null)
+            }
+            Self::Size => whole_number(value)
+                .or_else(|| bytes_of(text(value)?))
+                .map(serde_json::Value::from),
+            Self::Ratio { max, .. } => number(value)
+                .filter(|number| (0.0..=f64::from(max)).contains(number))
+                .map(serde_json::Value::from),
         }
     }
 
@@ -256,6 +287,11 @@ impl Rule {
             Self::Flag => "true or false".to_owned(),
             Self::UrlPath => {
                 "a path of letters, digits and -._~ with slashes between, or empty".to_owned()
+            }
+            Self::Size => "a number of bytes, a text such as 512MiB or 2GB, or none".to_owned(),
+            Self::Ratio { max, optional } => {
+                let none = if optional { ", or none" } else { "" };
+                format!("a number from 0 to {max}{none}")
             }
         }
     }
@@ -294,6 +330,21 @@ fn whole_number(value: &Value) -> Option<u64> {
         | ValueKind::Float(_)
         | ValueKind::Table(_)
         | ValueKind::Array(_) => None,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match &value.kind {
+        ValueKind::Float(number) => Some(*number),
+        ValueKind::String(text) => text.trim().parse().ok(),
+        ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::Table(_)
+        | ValueKind::Array(_) => whole_number(value).map(|number| number as f64),
     }
 }
 
@@ -454,6 +505,29 @@ mod tests {
             "log.exchange",
             &[("true", true.into()), (" false ", false.into())],
             &["yes", "1", "", "TRUE"],
+        );
+    }
+
+    #[test]
+    fn sizes_and_parts_may_be_none() {
+        check(
+            "disk_free_limit.absolute",
+            &[
+                ("50MB", 50_000_000.into()),
+                ("7", 7.into()),
+                ("none", serde_json::Value::Null),
+            ],
+            &["", "50 potatoes", "-1"],
+        );
+        check(
+            "disk_free_limit.relative",
+            &[("1.5", 1.5.into()), ("none", serde_json::Value::Null)],
+            &["-1", "1001", "NaN", ""],
+        );
+        check(
+            "vm_memory_high_watermark.relative",
+            &[("0", 0.0.into()), ("1", 1.0.into())],
+            &["1.1", "none"],
         );
     }
 

@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a helper that panics is a failed test")]
 
+mod alarms;
 mod bad_input;
 mod broker;
 mod bystander;

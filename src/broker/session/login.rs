@@ -155,6 +155,7 @@ impl Session {
             ..ConnectionInfo::new(self.id, user, vhost_name, self.peer, outbox)
         });
         self.broker.connections.add(Arc::clone(&shown));
+        self.broker.tell_alarms(&shown);
         self.broker.shared.churn.connection_created.add(1);
         self.shown = Some(shown);
         self.vhost = Some(vhost);

@@ -1,5 +1,6 @@
 //! Tests of the node through what a connection's machine asks of it, on a real store and without sockets.
 
+mod alarms;
 mod consume;
 mod copies;
 mod counters;
@@ -37,6 +38,7 @@ use tempfile::TempDir;
 use crate::auth::Credentials;
 use crate::auth::PasswordHash;
 use crate::auth::PermissionRecord;
+use crate::broker::AlarmOptions;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::broker::Session;
@@ -113,6 +115,7 @@ fn options(dir: &Path) -> BrokerOptions {
         queue_defaults: QueueDefaults::default(),
         release: Release::default(),
         permitted: Permitted::default(),
+        alarms: AlarmOptions::default(),
     }
 }
 

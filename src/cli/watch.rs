@@ -1,0 +1,61 @@
+//! What comes to the node from outside its doors: signals, and how much memory and disk is left.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::time::MissedTickBehavior;
+
+use crate::broker::Broker;
+use crate::metrics::machine::Levels;
+
+/// Between two looks at memory and disk, as RabbitMQ looks at its memory.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why the node stops.
+pub(super) enum Stop {
+    Signal(&'static str),
+    StoreFailed,
+}
+
+/// SIGTERM and SIGINT end the node in order; SIGHUP, which terminals send, does not end it at all.
+pub(super) fn start(
+    stop: mpsc::SyncSender<Stop>,
+    broker: Arc<Broker>,
+    data_dir: PathBuf,
+) -> Result<(), std::io::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    drop(entered);
+    std::thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || {
+            runtime.block_on(async move {
+                let mut looks = tokio::time::interval(LOOK_INTERVAL);
+                looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    let name = tokio::select! {
+                        _ = terminate.recv() => "SIGTERM",
+                        _ = interrupt.recv() => "SIGINT",
+                        _ = hang_up.recv() => continue,
+                        _ = looks.tick() => {
+                            broker.weigh(Levels::look(&data_dir));
+                            continue;
+                        }
+                    };
+                    if stop.try_send(Stop::Signal(name)).is_err() {
+                        return;
+                    }
+                }
+            });
+        })?;
+    Ok(())
+}

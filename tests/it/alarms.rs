@@ -1,0 +1,41 @@
+//! Resource alarms of a real process, judged by what its machine really has.
+
+use crate::broker::Launch;
+use crate::wire::Arguments;
+use crate::wire::Login;
+use crate::wire::Wire;
+use crate::wire::capabilities;
+use crate::wire::encode;
+
+/// `connection.blocked`.
+const BLOCKED: (u16, u16) = (10, 60);
+
+#[test]
+fn publishers_wait_while_memory_and_disk_are_short() {
+    let broker = Launch::serve()
+        .settings(
+            "vm_memory_high_watermark.absolute = \"1kB\"\ndisk_free_limit.absolute = \"1000000TB\"",
+        )
+        .start();
+    let login = Login {
+        properties: capabilities(&["connection.blocked"]),
+        ..Login::default()
+    };
+    let mut publisher = Wire::log_in(broker.amqp(), &login);
+    publisher.open_channel(1);
+    // Everything but publishing goes on.
+    publisher.declare_queue("q", 0);
+    publisher.send(&encode::publish(1, ("", "q"), 0, &[], b"a"));
+    let told = publisher.expect(0, BLOCKED);
+    assert_eq!(Arguments(&told).text(), "low on memory & disk");
+    let mut consumer = Wire::with_channel(broker.amqp());
+    assert_eq!(consumer.declare_queue("q", 0), (0, 0));
+    consumer.close();
+    let log = broker.log();
+    for resource in ["memory", "disk"] {
+        let set = format!("{resource} resource limit alarm set on node rabbit@");
+        assert!(log.contains(&set), "{log}");
+    }
+    drop(publisher);
+    broker.stop();
+}
