@@ -72,6 +72,9 @@ struct ServeArgs {
     /// Where to listen for HTTP; may be given several times [default: [::]:15672]
     #[arg(long, value_name = "ADDR:PORT")]
     http_listen: Vec<String>,
+    /// Where to listen for Prometheus; may be given several times [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    prometheus_listen: Vec<String>,
     /// Log level or filter, such as debug or info,leveret::store=trace [default: info]
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
@@ -87,6 +90,11 @@ impl ServeArgs {
             ("--data-dir", "data_dir", one(&self.data_dir)),
             ("--listen", "listen", self.listen.clone()),
             ("--http-listen", "http_listen", self.http_listen.clone()),
+            (
+                "--prometheus-listen",
+                "prometheus_listen",
+                self.prometheus_listen.clone(),
+            ),
             ("--log-level", "log.level", one(&self.log_level)),
             ("--log-format", "log.format", one(&self.log_format)),
         ];

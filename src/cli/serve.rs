@@ -24,6 +24,8 @@ use crate::definitions;
 use crate::management::Management;
 use crate::management::ManagementOptions;
 use crate::management::Node;
+use crate::management::Prometheus;
+use crate::management::PrometheusOptions;
 use crate::metrics::machine::Levels;
 use crate::server::Clock;
 use crate::server::Listener;
@@ -54,6 +56,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     raise_file_limit();
     // Ports first: a second start must not touch the data directory of the first, nor find out late.
     let http_listeners = open_all(&settings.http_listen)?;
+    let prometheus_listeners = open_all(&settings.prometheus_listen)?;
     std::fs::create_dir_all(&settings.data_dir)
         .map_err(|error| format!("data directory {}: {error}", settings.data_dir.display()))?;
     let clock = Clock::start();
@@ -61,7 +64,13 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     load_definitions(&broker, settings.definitions_files(), clock)?;
     let now = move || clock.millis(clock.now());
     let log_exchange = log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&broker), now));
-    let ran = run(&settings, &broker, clock, http_listeners);
+    let ran = run(
+        &settings,
+        &broker,
+        clock,
+        http_listeners,
+        prometheus_listeners,
+    );
     if let Some(log_exchange) = log_exchange {
         log_exchange.stop();
     }
@@ -120,6 +129,7 @@ fn run(
     broker: &Arc<Broker>,
     clock: Clock,
     http_listeners: Vec<Listener>,
+    prometheus_listeners: Vec<Listener>,
 ) -> Result<(), Box<dyn Error>> {
     let (sender, stop) = mpsc::sync_channel(4);
     broker
@@ -161,13 +171,15 @@ fn run(
         now,
         sockets,
     )?;
+    let (exported_at, prometheus) =
+        start_prometheus(settings, broker, clock, prometheus_listeners)?;
     let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);
     let local_door = local_door
         .inspect_err(|error| {
             tracing::error!(%error, "there is no local socket: commands such as `leveret backup` cannot reach this node");
         })
         .ok();
-    announce(settings, server.addresses(), &http_addresses);
+    announce(settings, server.addresses(), &http_addresses, &exported_at);
 
     let why = stop.recv().unwrap_or(Stop::Signal("no more signals"));
     if let Stop::Signal(signal) = why {
@@ -177,6 +189,7 @@ fn run(
         local_door.stop();
     }
     management.stop();
+    prometheus.stop();
     let cut = server.stop();
     if cut > 0 {
         tracing::warn!(
@@ -185,6 +198,25 @@ fn run(
         );
     }
     Ok(())
+}
+
+/// The exporter, and where it listens.
+fn start_prometheus(
+    settings: &Settings,
+    broker: &Arc<Broker>,
+    clock: Clock,
+    listeners: Vec<Listener>,
+) -> Result<(Vec<SocketAddr>, Prometheus), std::io::Error> {
+    let addresses = listeners.iter().map(|listener| listener.address).collect();
+    let sockets = listeners.into_iter().map(|listener| listener.socket);
+    let options = PrometheusOptions {
+        node: settings.cluster_name.clone(),
+        path: settings.prometheus.path.clone(),
+        per_object: settings.prometheus.return_per_object_metrics,
+    };
+    let now = Arc::new(move || clock.millis(clock.now()));
+    let prometheus = Prometheus::start(Arc::clone(broker), options, now, sockets.collect())?;
+    Ok((addresses, prometheus))
 }
 
 fn broker_options(settings: &Settings) -> BrokerOptions {
@@ -289,7 +321,12 @@ fn connection_options(settings: &Settings) -> ConnectionOptions {
 }
 
 /// The one line on standard output: whoever waits for the broker can wait for it.
-fn announce(settings: &Settings, amqp: &[SocketAddr], http: &[SocketAddr]) {
+fn announce(
+    settings: &Settings,
+    amqp: &[SocketAddr],
+    http: &[SocketAddr],
+    prometheus: &[SocketAddr],
+) {
     let list = |addresses: &[SocketAddr]| {
         addresses
             .iter()
@@ -306,10 +343,14 @@ fn announce(settings: &Settings, amqp: &[SocketAddr], http: &[SocketAddr]) {
     } else {
         list(http)
     };
+    let prometheus = match prometheus {
+        [] => String::new(),
+        addresses => format!(", Prometheus on {}", list(addresses)),
+    };
     // Whoever started it may have closed its end.
     let _ = writeln!(
         std::io::stdout(),
-        "Leveret {} is ready: AMQP on {}, HTTP on {http}, data in {}",
+        "Leveret {} is ready: AMQP on {}, HTTP on {http}{prometheus}, data in {}",
         env!("CARGO_PKG_VERSION"),
         list(amqp),
         data.display()

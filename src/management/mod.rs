@@ -29,6 +29,7 @@ mod parameters;
 mod path;
 mod permissions;
 mod policies;
+mod prometheus;
 mod query;
 mod queues;
 mod rates;
@@ -52,6 +53,8 @@ use listener::IDLE_TIME_MAX;
 use listener::Peer;
 use listener::WatchedListener;
 pub use options::ManagementOptions;
+pub use prometheus::Prometheus;
+pub use prometheus::PrometheusOptions;
 use rates::Meters;
 use router::router;
 

@@ -10,6 +10,7 @@ mod error;
 mod load;
 mod management;
 mod profile;
+mod prometheus;
 mod rules;
 mod secret;
 mod sources;
@@ -31,6 +32,7 @@ pub use error::SettingsError;
 pub use management::ManagementSettings;
 pub use profile::CompatibilitySettings;
 pub use profile::Profile;
+pub use prometheus::PrometheusSettings;
 pub use secret::Secret;
 pub use sources::Override;
 pub use sources::Sources;
@@ -51,6 +53,10 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// Addresses for HTTP; none: no HTTP.
     pub http_listen: Vec<SocketAddr>,
+    /// Addresses for Prometheus; none: no exporter.
+    pub prometheus_listen: Vec<SocketAddr>,
+    /// The exporter.
+    pub prometheus: PrometheusSettings,
     /// Heartbeat interval offered to clients, in seconds as on the wire; 0: none.
     pub heartbeat: u16,
     /// Largest frame offered to clients, in bytes.
@@ -175,6 +181,8 @@ impl Default for Settings {
             data_dir: PathBuf::from("./data"),
             listen: everywhere(5672),
             http_listen: everywhere(15672),
+            prometheus_listen: Vec::new(),
+            prometheus: PrometheusSettings::default(),
             heartbeat: 60,
             frame_max: 131_072,
             initial_frame_max: 4096,

@@ -50,6 +50,8 @@ pub(super) enum Rule {
     Flag,
     /// Segments of a path that need no encoding, or none.
     UrlPath,
+    /// A path of a page, with a slash at its front alone and nothing that needs an encoding.
+    AbsolutePath,
     /// A number of bytes, which may have a unit, or `none`.
     Size,
     /// A number from 0 to so much, or `none` where there may be none.
@@ -85,6 +87,9 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("data_dir", Rule::Text { bytes_max: 4095 }),
     ("listen", Rule::Addresses { min: 1 }),
     ("http_listen", Rule::Addresses { min: 0 }),
+    ("prometheus_listen", Rule::Addresses { min: 0 }),
+    ("prometheus.path", Rule::AbsolutePath),
+    ("prometheus.return_per_object_metrics", Rule::Flag),
     (
         "heartbeat",
         Rule::Number {
@@ -248,6 +253,9 @@ impl Rule {
             Self::UrlPath => text(value)
                 .filter(|text| is_url_path(text))
                 .map(serde_json::Value::from),
+            Self::AbsolutePath => text(value)
+                .filter(|text| is_absolute_path(text))
+                .map(serde_json::Value::from),
             Self::Size | Self::Ratio { optional: true, .. } if text(value) == Some("none") => {
                 Some(serde_json::Value::Null)
             }
@@ -287,6 +295,10 @@ impl Rule {
             Self::Flag => "true or false".to_owned(),
             Self::UrlPath => {
                 "a path of letters, digits and -._~ with slashes between, or empty".to_owned()
+            }
+            Self::AbsolutePath => {
+                "a path such as /metrics, of letters, digits and -._~ with slashes between"
+                    .to_owned()
             }
             Self::Size => "a number of bytes, a text such as 512MiB or 2GB, or none".to_owned(),
             Self::Ratio { max, optional } => {
@@ -331,6 +343,15 @@ fn whole_number(value: &Value) -> Option<u64> {
         | ValueKind::Table(_)
         | ValueKind::Array(_) => None,
     }
+}
+
+fn is_absolute_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segments = text.strip_prefix('/').map(|rest| rest.split('/'));
+    text.len() <= NAME_BYTES_MAX
+        && segments.is_some_and(|mut segments| {
+            segments.all(|segment| !segment.is_empty() && segment.bytes().all(plain))
+        })
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -528,6 +549,15 @@ mod tests {
             "vm_memory_high_watermark.relative",
             &[("0", 0.0.into()), ("1", 1.0.into())],
             &["1.1", "none"],
+        );
+    }
+
+    #[test]
+    fn a_path_is_absolute_and_plain() {
+        check(
+            "prometheus.path",
+            &[("/metrics", "/metrics".into()), ("/a/b.c", "/a/b.c".into())],
+            &["", "/", "metrics", "/metrics/", "/a//b", "/{a}", "/a b"],
         );
     }
 

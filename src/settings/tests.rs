@@ -174,6 +174,7 @@ fn the_shipped_file_tells_every_bound() {
             Rule::Filter => "off, error, warn, info, debug or trace".to_owned(),
             Rule::Flag => "true or false".to_owned(),
             Rule::UrlPath => "letters, digits and -._~".to_owned(),
+            Rule::AbsolutePath => "letters, digits and -._~".to_owned(),
             Rule::Size => "bytes, with or without a unit (kB, KiB, MB, MiB, GB, GiB)".to_owned(),
             Rule::Ratio { max, .. } => format!("rom 0 to {max}."),
         };

@@ -25,7 +25,7 @@ fn publishers_wait_while_memory_and_disk_are_short() {
     publisher.open_channel(1);
     // Everything but publishing goes on.
     publisher.declare_queue("q", 0);
-    publisher.send(&encode::publish(1, ("", "q"), 0, &[], b"a"));
+    publisher.send(&encode::publish(1, ("", "q"), 0, encode::PERSISTENT, b"a"));
     let told = publisher.expect(0, BLOCKED);
     assert_eq!(Arguments(&told).text(), "low on memory & disk");
     let mut consumer = Wire::with_channel(broker.amqp());

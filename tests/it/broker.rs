@@ -214,7 +214,13 @@ impl Broker {
             list.split(", ").map(|one| one.parse().unwrap()).collect()
         };
         self.amqp = list("AMQP on ", ", HTTP on ");
-        self.http = list("HTTP on ", ", data in ");
+        let prometheus = line.contains(", Prometheus on ");
+        let end = if prometheus {
+            ", Prometheus on "
+        } else {
+            ", data in "
+        };
+        self.http = list("HTTP on ", end);
         self.ready = line;
         self.took = took;
     }

@@ -17,6 +17,7 @@ mod floors;
 mod http;
 mod operating;
 mod process;
+mod prometheus;
 #[path = "../fuzz/toy.rs"]
 mod toy;
 mod web;
