@@ -28,6 +28,14 @@ pub enum CallError {
     /// The node's own words.
     #[error("{0}")]
     Refused(String),
+    /// The node's own words, with the exit code that RabbitMQ has for it.
+    #[error("{text}")]
+    Failed {
+        /// The words.
+        text: String,
+        /// The exit code.
+        exit: u8,
+    },
 }
 
 /// Asks the node that runs on `data_dir`. Blocks until it has answered.
@@ -47,7 +55,12 @@ pub fn call(data_dir: &Path, request: &Request) -> Result<Value, CallError> {
     let malformed = || CallError::NoAnswer(io::ErrorKind::InvalidData.into());
     let mut answer: Value = serde_json::from_slice(&answer).map_err(|_| malformed())?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
-        return Err(CallError::Refused(error.to_owned()));
+        let text = error.to_owned();
+        let exit = answer.get("exit").and_then(Value::as_u64);
+        return Err(match exit.and_then(|exit| u8::try_from(exit).ok()) {
+            Some(exit) => CallError::Failed { text, exit },
+            None => CallError::Refused(text),
+        });
     }
     answer.get_mut("ok").map(Value::take).ok_or_else(malformed)
 }

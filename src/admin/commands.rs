@@ -7,10 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::admin::operate;
+use crate::admin::operate::NodeFacts;
+use crate::admin::operate::Operation;
 use crate::broker::Broker;
 
 /// A request as it stands on its line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
     /// Make a backup. Answers the number of messages and the size of its file.
@@ -18,11 +21,24 @@ pub enum Request {
         /// The directory for it, absolute; empty or missing.
         target: PathBuf,
     },
+    /// What RabbitMQ's command line does.
+    Operate(Operation),
 }
 
 /// Does what a line asks; the answer's line. May take long, and ends soon after `go_on` answers `false`.
-pub(super) fn answer(broker: &Broker, line: &[u8], go_on: &dyn Fn() -> bool) -> String {
+pub(super) fn answer(
+    broker: &Broker,
+    node: &NodeFacts,
+    line: &[u8],
+    go_on: &dyn Fn() -> bool,
+) -> String {
     let answer = match serde_json::from_slice(line) {
+        Ok(Request::Operate(operation)) => {
+            return match operate::run(broker, node, operation) {
+                Ok(value) => json!({ "ok": value }).to_string(),
+                Err(failed) => json!({ "error": failed.text, "exit": failed.exit }).to_string(),
+            };
+        }
         Ok(request) => run(broker, request, go_on),
         Err(error) => Err(format!("not understood: {error}")),
     };
@@ -34,6 +50,8 @@ pub(super) fn answer(broker: &Broker, line: &[u8], go_on: &dyn Fn() -> bool) -> 
 
 fn run(broker: &Broker, request: Request, go_on: &dyn Fn() -> bool) -> Result<Value, String> {
     match request {
+        // Answered above, for it has exit codes of its own.
+        Request::Operate(_) => Err("not understood".to_owned()),
         Request::Backup { target } => {
             if !target.is_absolute() {
                 return Err(format!("{} is not an absolute path", target.display()));

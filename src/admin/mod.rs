@@ -6,6 +6,7 @@
 
 mod client;
 mod commands;
+mod operate;
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -33,6 +34,11 @@ use crate::broker::Broker;
 pub use client::CallError;
 pub use client::call;
 pub use commands::Request;
+pub use operate::Bound;
+pub use operate::NodeFacts;
+pub use operate::Operation;
+pub use operate::Owner;
+pub use operate::Policies;
 
 /// The socket's name in the data directory.
 const SOCKET_NAME: &str = "leveret.sock";
@@ -58,8 +64,8 @@ pub struct LocalDoor {
 
 impl LocalDoor {
     /// Opens the socket in the data directory, which the caller's store holds, and serves it from a thread of its own.
-    pub fn open(broker: Arc<Broker>, data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join(SOCKET_NAME);
+    pub fn open(broker: Arc<Broker>, node: NodeFacts) -> io::Result<Self> {
+        let path = node.data_dir.join(SOCKET_NAME);
         let listener = listen(&path)?;
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,7 +76,7 @@ impl LocalDoor {
             .spawn(move || {
                 runtime.block_on(async {
                     match UnixListener::from_std(listener) {
-                        Ok(listener) => serve(broker, listener, stopped).await,
+                        Ok(listener) => serve(broker, Arc::new(node), listener, stopped).await,
                         Err(error) => tracing::error!(%error, "cannot serve the local socket"),
                     }
                 });
@@ -105,7 +111,12 @@ fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     Ok(socket.into())
 }
 
-async fn serve(broker: Arc<Broker>, listener: UnixListener, stopped: watch::Receiver<bool>) {
+async fn serve(
+    broker: Arc<Broker>,
+    node: Arc<NodeFacts>,
+    listener: UnixListener,
+    stopped: watch::Receiver<bool>,
+) {
     let mut stop = stopped.clone();
     let mut callers = JoinSet::new();
     loop {
@@ -114,7 +125,7 @@ async fn serve(broker: Arc<Broker>, listener: UnixListener, stopped: watch::Rece
             Some(_) = callers.join_next() => {}
             accepted = listener.accept(), if callers.len() < CALLERS_MAX => match accepted {
                 Ok((stream, _)) => {
-                    callers.spawn(converse(Arc::clone(&broker), stream, stopped.clone()));
+                    callers.spawn(converse(Arc::clone(&broker), Arc::clone(&node), stream, stopped.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a caller on the local socket");
@@ -127,7 +138,12 @@ async fn serve(broker: Arc<Broker>, listener: UnixListener, stopped: watch::Rece
 }
 
 /// Answers one caller until it goes, says nothing any more or the node stops.
-async fn converse(broker: Arc<Broker>, stream: UnixStream, stopped: watch::Receiver<bool>) {
+async fn converse(
+    broker: Arc<Broker>,
+    node: Arc<NodeFacts>,
+    stream: UnixStream,
+    stopped: watch::Receiver<bool>,
+) {
     let mut stop = stopped.clone();
     let mut stream = BufReader::new(stream);
     loop {
@@ -140,9 +156,9 @@ async fn converse(broker: Arc<Broker>, stream: UnixStream, stopped: watch::Recei
         if !matches!(read, Ok(Ok(octets)) if octets > 0) {
             return;
         }
-        let (broker, stopped) = (Arc::clone(&broker), stopped.clone());
+        let (broker, node, stopped) = (Arc::clone(&broker), Arc::clone(&node), stopped.clone());
         let answer = tokio::task::spawn_blocking(move || {
-            commands::answer(&broker, &line, &|| !*stopped.borrow())
+            commands::answer(&broker, &node, &line, &|| !*stopped.borrow())
         });
         let Ok(mut answer) = answer.await else {
             tracing::error!("a command on the local socket ended in a panic");

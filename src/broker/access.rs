@@ -168,6 +168,22 @@ impl Access {
         })
     }
 
+    /// Replaces a user's password.
+    pub fn set_password(&self, name: &str, password: PasswordHash) -> Result<Lsn, AuthError> {
+        self.change(|directory| {
+            let user = directory.set_password(name, password)?;
+            Ok(vec![definitions::define_user(&user)])
+        })
+    }
+
+    /// Replaces a user's tags.
+    pub fn set_tags(&self, name: &str, tags: Vec<String>) -> Result<Lsn, AuthError> {
+        self.change(|directory| {
+            let user = directory.set_tags(name, tags)?;
+            Ok(vec![definitions::define_user(&user)])
+        })
+    }
+
     /// Removes a user and its permissions.
     pub fn delete_user(&self, name: &str) -> Result<Lsn, AuthError> {
         self.change(|directory| {

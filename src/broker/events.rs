@@ -152,12 +152,12 @@ impl Broker {
     }
 
     /// What stands for the connection's process.
-    pub(super) fn connection_pid(&self, connection: ConnectionId) -> String {
+    pub fn connection_pid(&self, connection: ConnectionId) -> String {
         format!("<{}.1.{}.0>", self.options.cluster_name, connection.0)
     }
 
     /// What stands for the channel's process.
-    pub(super) fn channel_pid(&self, connection: ConnectionId, channel: ChannelId) -> String {
+    pub fn channel_pid(&self, connection: ConnectionId, channel: ChannelId) -> String {
         let node = &self.options.cluster_name;
         format!("<{node}.1.{}.{}>", connection.0, channel.0)
     }

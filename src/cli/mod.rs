@@ -3,6 +3,7 @@
 //! Errors go to standard error as one line that says what to do, and end with exit code 1; wrong usage with 2.
 
 mod backup;
+mod ctl;
 mod log_exchange;
 mod logs;
 mod perf;
@@ -10,6 +11,7 @@ mod serve;
 mod store;
 mod watch;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,6 +35,13 @@ struct Cli {
 enum Command {
     /// Run the broker (what `leveret` alone does too).
     Serve(ServeArgs),
+    /// Operate the broker that runs on this machine, with the commands of rabbitmqctl and its kin: `leveret ctl help`.
+    #[command(disable_help_flag = true)]
+    Ctl {
+        /// Command, options, arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Make a backup of the broker that runs on this machine, while it runs.
     Backup {
         /// Settings file of the broker [default: $LEVERET_CONFIG, else /etc/leveret/leveret.toml if it exists]
@@ -112,9 +121,18 @@ impl ServeArgs {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let tool = Path::new(&name).file_name().unwrap_or_default().to_owned();
+    if ctl::TOOLS.iter().any(|known| *known == tool) {
+        return ctl::main([tool].into_iter().chain(arguments));
+    }
     let cli = Cli::parse_from(perf::with_long_options(std::env::args_os()));
     let done = match cli.command {
         Some(Command::Store(args)) => return store::run(&args),
+        Some(Command::Ctl { arguments }) => {
+            return ctl::main(["leveret ctl".into()].into_iter().chain(arguments));
+        }
         Some(Command::Perf(args)) => perf::perf(*args),
         Some(Command::Backup {
             config,

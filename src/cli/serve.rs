@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::admin::LocalDoor;
+use crate::admin::NodeFacts;
 use crate::auth::Credentials;
 use crate::auth::Mechanism;
 use crate::broker::AlarmOptions;
@@ -137,6 +138,7 @@ fn run(
         .notify_failure(Arc::new(FailureNotice(sender.clone())));
     let looked_at = settings.data_dir.clone();
     broker.weigh(Levels::look(&looked_at));
+    let asked = sender.clone();
     watch::start(sender, Arc::clone(broker), looked_at)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let server = Server::start(
@@ -168,12 +170,31 @@ fn run(
         Arc::clone(broker),
         node,
         management_options(settings),
-        now,
+        Arc::clone(&now),
         sockets,
     )?;
     let (exported_at, prometheus) =
         start_prometheus(settings, broker, clock, prometheus_listeners)?;
-    let local_door = LocalDoor::open(Arc::clone(broker), &settings.data_dir);
+    let mut listeners: Vec<(&str, SocketAddr)> = Vec::new();
+    listeners.extend(server.addresses().iter().map(|address| ("amqp", *address)));
+    listeners.extend(http_addresses.iter().map(|address| ("http", *address)));
+    listeners.extend(
+        exported_at
+            .iter()
+            .map(|address| ("http/prometheus", *address)),
+    );
+    let facts = NodeFacts {
+        name: settings.cluster_name.clone(),
+        listeners,
+        data_dir: settings.data_dir.clone(),
+        settings: settings.shown(),
+        started_at: now(),
+        clock: now,
+        stop: Arc::new(move || {
+            let _ = asked.try_send(Stop::Signal("rabbitmqctl stop"));
+        }),
+    };
+    let local_door = LocalDoor::open(Arc::clone(broker), facts);
     let local_door = local_door
         .inspect_err(|error| {
             tracing::error!(%error, "there is no local socket: commands such as `leveret backup` cannot reach this node");

@@ -18,6 +18,7 @@ mod sources;
 mod tests;
 mod watermarks;
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,6 +40,7 @@ pub use sources::Sources;
 pub use watermarks::DiskFreeLimit;
 pub use watermarks::MemoryWatermark;
 pub use watermarks::Ratio;
+pub use watermarks::bytes_of;
 
 /// As `anonymous_login_user`: nobody.
 pub const NO_ANONYMOUS_LOGIN: &str = "none";
@@ -250,6 +252,25 @@ impl Settings {
         let both = [&self.load_definitions, &self.management.load_definitions];
         let named = both.into_iter().filter(|path| !path.as_os_str().is_empty());
         named.map(PathBuf::as_path).collect()
+    }
+
+    /// Keys with their values, passwords hidden.
+    pub fn shown(&self) -> BTreeMap<String, serde_json::Value> {
+        let mut shown = BTreeMap::new();
+        let Ok(serde_json::Value::Object(top)) = serde_json::to_value(self) else {
+            return shown;
+        };
+        for (key, value) in top {
+            if let serde_json::Value::Object(section) = value {
+                let section = section.into_iter();
+                shown.extend(section.map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            } else if key.ends_with("_pass") {
+                shown.insert(key, "(hidden)".into());
+            } else {
+                shown.insert(key, value);
+            }
+        }
+        shown
     }
 
     /// How many threads drive connections on a machine with `cores` cores: one up to 2 cores, then half of them, for

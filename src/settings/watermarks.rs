@@ -76,7 +76,7 @@ impl Default for DiskFreeLimit {
 }
 
 /// Bytes of a text such as `2GB` or `512MiB`, with RabbitMQ's units: `k`, `M`, `G` and `T` alone are powers of 1024.
-pub(super) fn bytes_of(text: &str) -> Option<u64> {
+pub fn bytes_of(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -12,6 +12,7 @@ mod broker;
 mod bystander;
 mod connection;
 mod corpus;
+mod ctl;
 mod durability;
 mod floors;
 mod http;

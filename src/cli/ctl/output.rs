@@ -1,0 +1,217 @@
+//! What commands print: RabbitMQ's formatters.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+use serde_json::Map;
+use serde_json::Value;
+
+/// `--formatter`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Formatter {
+    /// Fields with tabs between.
+    Table,
+    /// A table with borders.
+    PrettyTable,
+    /// JSON.
+    Json,
+    /// JSON, an object a line.
+    JsonStream,
+    /// Fields with commas between.
+    Csv,
+}
+
+impl Formatter {
+    /// Nothing but the result may be printed.
+    pub(super) fn is_for_machines(self) -> bool {
+        matches!(self, Self::Json | Self::JsonStream | Self::Csv)
+    }
+}
+
+/// Rows with these columns.
+pub(super) fn rows(
+    formatter: Formatter,
+    headers: bool,
+    columns: &[&str],
+    rows: &[Value],
+) -> String {
+    let cells =
+        |row: &Value| -> Vec<String> { columns.iter().map(|key| cell(&row[*key])).collect() };
+    let picked = |row: &Value| -> Value {
+        let entries = columns
+            .iter()
+            .map(|key| ((*key).to_owned(), row[*key].clone()));
+        entries.collect::<Map<_, _>>().into()
+    };
+    let mut text = String::new();
+    match formatter {
+        Formatter::Json => {
+            let all: Vec<Value> = rows.iter().map(picked).collect();
+            let _ = writeln!(text, "{}", Value::from(all));
+        }
+        Formatter::JsonStream => {
+            for row in rows {
+                let _ = writeln!(text, "{}", picked(row));
+            }
+        }
+        Formatter::Csv => {
+            let quoted = |cells: Vec<String>| {
+                let cells = cells.iter().map(|cell| csv(cell));
+                cells.collect::<Vec<_>>().join(",")
+            };
+            let head = columns.iter().map(|name| (*name).to_owned()).collect();
+            let _ = writeln!(text, "{}", quoted(head));
+            for row in rows {
+                let _ = writeln!(text, "{}", quoted(cells(row)));
+            }
+        }
+        // What is empty has no head either.
+        Formatter::Table | Formatter::PrettyTable if rows.is_empty() => {}
+        Formatter::Table => {
+            if headers {
+                let _ = writeln!(text, "{}", columns.join("\t"));
+            }
+            for row in rows {
+                let _ = writeln!(text, "{}", cells(row).join("\t"));
+            }
+        }
+        Formatter::PrettyTable => pretty(
+            &mut text,
+            columns,
+            &rows.iter().map(cells).collect::<Vec<_>>(),
+        ),
+    }
+    text
+}
+
+fn pretty(text: &mut String, columns: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = columns.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let border = |left: &str, middle: &str, right: &str| {
+        let lines: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
+        format!("{left}{}{right}\n", lines.join(middle))
+    };
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!(" {cell:width$} "))
+            .collect();
+        format!("│{}│\n", cells.join("│"))
+    };
+    let head: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+    *text += &border("┌", "┬", "┐");
+    *text += &line(&head);
+    *text += &border("├", "┼", "┤");
+    for row in rows {
+        *text += &line(row);
+    }
+    *text += &border("└", "┴", "┘");
+}
+
+fn csv(cell: &str) -> String {
+    match cell.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_owned(),
+    }
+}
+
+/// A value as a table has it: text as it is, the rest as an Erlang term.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => escaped(text),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(cell).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(entries) => {
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{{\"{}\",{}}}", escaped(key), term(value)))
+                .collect();
+            format!("[{}]", entries.join(","))
+        }
+    }
+}
+
+fn term(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", escaped(text)),
+        Value::Null => "undefined".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => cell(value),
+    }
+}
+
+/// Without anything that would break the line.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            control if control.is_control() => {
+                let _ = write!(escaped, "\\{:03o}", u32::from(control));
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(formatter: Formatter, headers: bool, expected: &str) {
+        let all = [
+            json!({"name": "a\tb", "n": 1, "tags": ["x", "y"], "args": {"x-queue-type": "quorum", "m": 2}}),
+            json!({"name": "c,\"d", "n": null, "tags": [], "args": {}}),
+        ];
+        let columns = ["name", "n", "tags", "args"];
+        assert_eq!(rows(formatter, headers, &columns, &all), expected);
+    }
+
+    #[test]
+    fn rows_are_printed_as_rabbitmq_prints_them() {
+        let table =
+            "a\\tb\t1\t[x, y]\t[{\"m\",2},{\"x-queue-type\",\"quorum\"}]\nc,\"d\t\t[]\t[]\n";
+        check(Formatter::Table, false, table);
+        check(
+            Formatter::Table,
+            true,
+            &format!("name\tn\ttags\targs\n{table}"),
+        );
+        check(
+            Formatter::Csv,
+            true,
+            "name,n,tags,args\na\\tb,1,\"[x, y]\",\"[{\"\"m\"\",2},{\"\"x-queue-type\"\",\"\"quorum\"\"}]\"\n\
+             \"c,\"\"d\",,[],[]\n",
+        );
+        check(
+            Formatter::JsonStream,
+            true,
+            "{\"args\":{\"m\":2,\"x-queue-type\":\"quorum\"},\"n\":1,\"name\":\"a\\tb\",\"tags\":[\"x\",\"y\"]}\n\
+             {\"args\":{},\"n\":null,\"name\":\"c,\\\"d\",\"tags\":[]}\n",
+        );
+        let none = rows(Formatter::Table, true, &["name"], &[]);
+        assert_eq!(none, "");
+        assert_eq!(rows(Formatter::Json, true, &["name"], &[]), "[]\n");
+        let one = rows(
+            Formatter::PrettyTable,
+            true,
+            &["name"],
+            &[json!({"name": "q"})],
+        );
+        assert_eq!(one, "┌──────┐\n│ name │\n├──────┤\n│ q    │\n└──────┘\n");
+    }
+}
