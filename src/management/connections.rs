@@ -43,11 +43,7 @@ fn connection_json(api: &Api, connection: &ConnectionInfo, ranges: Ranges) -> Va
         ("protocol", json!("AMQP 0-9-1")),
         (
             "state",
-            json!(if stats.held_back.get() > 0 {
-                "flow"
-            } else {
-                "running"
-            }),
+            json!(connection.state(api.broker.alarms().raised())),
         ),
         ("user", json!(connection.user.as_str())),
         ("user_who_performed_action", json!(connection.user.as_str())),

@@ -22,9 +22,30 @@ fn check_store(api: &Api) -> Answer {
     }
 }
 
-/// The only alarm this version has: the store stopped.
+fn check_alarms(api: &Api, reason: &str) -> Answer {
+    let alarms = api.broker.alarms().names().into_iter();
+    let alarms = alarms.map(|name| {
+        let resource = if name == "disk" { "disk space" } else { name };
+        json!({"node": api.node.name, "resource": resource})
+    });
+    let alarms: Vec<Value> = alarms.collect();
+    if alarms.is_empty() {
+        return check_store(api);
+    }
+    Err(ApiError::Unhealthy {
+        reason: reason.to_owned(),
+        details: json!({"alarms": alarms}),
+    })
+}
+
+/// Those of the cluster, which is this node.
 pub(super) async fn alarms(_: Caller, State(api): State<Api>) -> Answer {
-    check_store(&api)
+    check_alarms(&api, "There are alarms in effect in the cluster")
+}
+
+/// Those of the node.
+pub(super) async fn local_alarms(_: Caller, State(api): State<Api>) -> Answer {
+    check_alarms(&api, "There are alarms in effect on the node")
 }
 
 /// RabbitMQ's old check of everything on the node.

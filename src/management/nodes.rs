@@ -30,11 +30,6 @@ type Answer = Result<Json<Value>, ApiError>;
 pub(super) const ERLANG: &str = "none";
 pub(super) const ERLANG_FULL: &str = "Leveret has no Erlang";
 
-/// Of the memory there is, what the node means to take at most: RabbitMQ 3.13's `vm_memory_high_watermark`.
-const MEMORY_PARTS: [u64; 2] = [4, 10];
-/// RabbitMQ's `disk_free_limit`.
-const DISK_FREE_LIMIT: u64 = 50_000_000;
-
 /// What RabbitMQ has from plugins and is built in here.
 const PLUGINS: [&str; 9] = [
     "rabbitmq_management",
@@ -89,7 +84,7 @@ fn mechanisms(api: &Api) -> Value {
 fn node_json(api: &Api, ranges: Ranges) -> Value {
     let options = api.broker.options();
     let machine = Machine::look(&options.data_dir);
-    let [part, parts] = MEMORY_PARTS;
+    let alarms = api.broker.alarms();
     let data_dir = options.data_dir.display().to_string();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let version = &options.version;
@@ -103,11 +98,11 @@ fn node_json(api: &Api, ranges: Ranges) -> Value {
         ("os_pid", json!(std::process::id().to_string())),
         ("fd_total", json!(machine.files_max)),
         ("sockets_total", json!(machine.files_max)),
-        ("mem_limit", json!(machine.memory_total / parts * part)),
-        ("mem_alarm", json!(false)),
+        ("mem_limit", json!(alarms.memory_limit.unwrap_or(0))),
+        ("mem_alarm", json!(alarms.memory)),
         ("mem_calculation_strategy", json!("rss")),
-        ("disk_free_limit", json!(DISK_FREE_LIMIT)),
-        ("disk_free_alarm", json!(false)),
+        ("disk_free_limit", json!(alarms.disk_limit.unwrap_or(0))),
+        ("disk_free_alarm", json!(alarms.disk)),
         ("proc_total", json!(1_048_576)),
         ("rates_mode", json!("basic")),
         ("uptime", json!(api.now().saturating_sub(api.started_at))),

@@ -116,7 +116,7 @@ fn of_node() -> Router<Api> {
 fn of_health() -> Router<Api> {
     Router::new()
         .route("/api/health/checks/alarms", get(health::alarms))
-        .route("/api/health/checks/local-alarms", get(health::alarms))
+        .route("/api/health/checks/local-alarms", get(health::local_alarms))
         .route(
             "/api/health/checks/virtual-hosts",
             get(health::virtual_hosts),

@@ -1,6 +1,9 @@
 //! Resource alarms of a real process, judged by what its machine really has.
 
+use serde_json::json;
+
 use crate::broker::Launch;
+use crate::web;
 use crate::wire::Arguments;
 use crate::wire::Login;
 use crate::wire::Wire;
@@ -36,6 +39,23 @@ fn publishers_wait_while_memory_and_disk_are_short() {
         let set = format!("{resource} resource limit alarm set on node rabbit@");
         assert!(log.contains(&set), "{log}");
     }
+    for (check, place) in [
+        ("alarms", "in the cluster"),
+        ("local-alarms", "on the node"),
+    ] {
+        let answer = web::get(broker.http(), &format!("/api/health/checks/{check}"));
+        assert_eq!(answer.status, 503);
+        let reason = format!("There are alarms in effect {place}");
+        assert_eq!(answer.json()["reason"], reason);
+        assert_eq!(answer.json()["alarms"][0]["resource"], "memory");
+    }
+    let node = web::get(broker.http(), "/api/nodes").json()[0].clone();
+    let shown = (
+        &node["mem_alarm"],
+        &node["disk_free_alarm"],
+        &node["mem_limit"],
+    );
+    assert_eq!(shown, (&json!(true), &json!(true), &json!(1000)));
     drop(publisher);
     broker.stop();
 }
