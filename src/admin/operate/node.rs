@@ -15,6 +15,7 @@ use crate::broker::ConnectionInfo;
 use crate::broker::Watermark;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
+use crate::queue::QueueType;
 
 impl From<Bound> for Watermark {
     fn from(bound: Bound) -> Self {
@@ -48,6 +49,13 @@ impl Operator<'_> {
                     let text = format!("no {}", vhost.queue_resource(&name));
                     Failed::new(DATA, format!("not_found: {text}"))
                 })?;
+                if queue.queue_type == QueueType::Stream {
+                    let resource = vhost.queue_resource(&name);
+                    return Err(Failed::new(
+                        UNAVAILABLE,
+                        format!("queue.purge not supported by stream queues {resource}"),
+                    ));
+                }
                 let now = self.now();
                 let (_, lsn) = queue.enter(|state, records| state.purge(now, records));
                 self.stored(lsn)

@@ -176,6 +176,7 @@ impl Session {
             Some(vhost) => vhost.delete_exclusive(&exclusive),
             None => Lsn::NONE,
         };
+        self.end_pause();
         self.delivering.clear();
         self.tell_consequences();
         self.tell_closed();

@@ -223,6 +223,7 @@ impl Session {
 
     /// The end of that; these messages were passed.
     pub(super) fn stop_acting(&mut self, messages: Messages) {
+        self.end_pause();
         self.channels.clear();
         if let Some(vhost) = &self.vhost
             && messages != Messages::default()

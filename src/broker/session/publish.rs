@@ -207,6 +207,13 @@ impl Session {
         }
     }
 
+    /// No queue remembers a publisher that is gone.
+    pub(super) fn end_pause(&mut self) {
+        for queue in std::mem::take(&mut self.paused_by) {
+            queue.enter(|state, _| state.resume_publisher(&self.outbox));
+        }
+    }
+
     /// Until when the connection should not be read, for its queues are about to be emptied; it is signalled when that is
     /// sooner.
     pub fn paused(&mut self) -> Option<u64> {

@@ -249,3 +249,35 @@ fn a_connection_remembers_the_exclusive_queues_it_has_not_those_it_had() {
     client.close();
     assert!(!node.has_queue("lasting"));
 }
+
+#[test]
+fn a_queue_forgets_a_publisher_that_waits_and_goes() {
+    let node = Node::with_outbox(256 * 1024);
+    let (mut reader, mut publisher) = (node.client(), node.client());
+    reader.queue("q");
+    reader.consumer("q");
+    let body = "x".repeat(64 * 1024);
+    let bodies = vec![&*body; 140];
+    publisher.send("", "q", &bodies);
+    for _ in 0..4 {
+        let mut parcels = Vec::new();
+        reader.take_parcels(&mut parcels);
+        let held = |parcel: &Parcel| match parcel {
+            Parcel::Delivery(delivery) => delivery.range.run.held_bytes(),
+            Parcel::ConsumerCancelled { .. }
+            | Parcel::Close { .. }
+            | Parcel::Blocked { .. }
+            | Parcel::Unblocked => 0,
+        };
+        reader.delivered(parcels.iter().map(held).sum());
+    }
+    publisher.set_now(NOW + 10);
+    publisher.send("", "q", &["one more"]);
+    assert!(publisher.paused().is_some(), "the consumer is brisk");
+    let outbox = Arc::clone(publisher.outbox());
+    let queue = node.vhost("/").and_then(|vhost| vhost.queue("q"));
+    let queue = queue.expect("there");
+    assert!(queue.look(|state| state.pauses(&outbox)));
+    publisher.close();
+    assert!(!queue.look(|state| state.pauses(&outbox)));
+}
