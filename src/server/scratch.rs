@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 /// Bytes taken from a socket at once.
-pub(super) const READ_BYTES: usize = 256 * 1024;
+pub(super) const READ_BYTES: usize = 1024 * 1024;
 /// So many bytes that a machine left behind may stand before those that are read next.
 pub(super) const LEFT_BYTES_MAX: usize = READ_BYTES / 4 * 3;
 /// Output buffers that grew beyond this are given back to the allocator.
