@@ -27,6 +27,7 @@ use leveret::model::outbox::Parcel;
 use leveret::protocol::encode;
 use leveret::protocol::envelope::Cut;
 use leveret::protocol::envelope::cut;
+use leveret::protocol::output::Output;
 use leveret::store::StoreOptions;
 use leveret::vhost::QueueDefaults;
 
@@ -67,7 +68,7 @@ pub(crate) struct Peer {
     now: Instant,
     parcels: Vec<Parcel>,
     /// What the broker has written.
-    pub(crate) out: Vec<u8>,
+    pub(crate) out: Output,
 }
 
 impl Peer {
@@ -84,7 +85,7 @@ impl Peer {
             session,
             now,
             parcels: Vec::new(),
-            out: Vec::new(),
+            out: Output::default(),
         };
         peer.write(b"AMQP\x00\x00\x09\x01");
         peer.connection(connection::AMQPMethod::StartOk(connection::StartOk {
@@ -121,7 +122,11 @@ impl Peer {
         self.wait();
         let closed = |class, method| [0, class, 0, method];
         for close in [closed(10, 50), closed(20, 40)] {
-            assert_ne!(self.out.get(7..11), Some(&close[..]), "refused: {method:?}");
+            assert_ne!(
+                self.out.to_vec().get(7..11),
+                Some(&close[..]),
+                "refused: {method:?}"
+            );
         }
         self.out.clear();
     }
@@ -224,7 +229,8 @@ impl Peer {
     /// Frames that the broker has written; they are forgotten.
     pub(crate) fn frames(&mut self) -> usize {
         let mut count = 0;
-        let mut rest = &self.out[..];
+        let octets = self.out.to_vec();
+        let mut rest = &octets[..];
         while let Ok(Cut::Frame { consumed, .. }) = cut(rest, 0) {
             rest = &rest[consumed..];
             count += 1;

@@ -12,6 +12,7 @@ use crate::perf;
 use crate::perf::Interval;
 use crate::perf::Options;
 use crate::perf::Percentiles;
+use crate::perf::Polling;
 use crate::perf::RateStep;
 use crate::perf::Report;
 
@@ -19,6 +20,8 @@ use crate::perf::Report;
 const TWO_LETTERS: &[(&str, &str)] = &[
     ("-ad", "--auto-delete"),
     ("-ca", "--consumer-args"),
+    ("-pi", "--polling-interval"),
+    ("-po", "--polling"),
     ("-qa", "--queue-args"),
     ("-qp", "--queue-pattern"),
     ("-qpf", "--queue-pattern-from"),
@@ -112,6 +115,20 @@ pub(super) struct PerfArgs {
     /// Consumers do not acknowledge
     #[arg(short = 'a', long)]
     autoack: bool,
+    /// Consumers ask for each message, with basic.get (-po)
+    #[arg(long)]
+    polling: bool,
+    /// Milliseconds to wait when there was no message (-pi)
+    #[arg(long, default_value_t = 0, requires = "polling")]
+    polling_interval: u64,
+    /// Requests that a polling consumer sends before it waits for the answers
+    #[arg(
+        long,
+        default_value_t = 1,
+        requires = "polling",
+        value_name = "REQUESTS"
+    )]
+    polling_in_flight: u64,
     /// Messages a second of each producer
     #[arg(short = 'r', long)]
     rate: Option<f64>,
@@ -187,6 +204,10 @@ impl PerfArgs {
             prefetch: self.qos,
             ack_every: self.multi_ack_every.max(1),
             auto_ack: self.autoack,
+            polling: self.polling.then_some(Polling {
+                interval: Duration::from_millis(self.polling_interval),
+                in_flight: self.polling_in_flight,
+            }),
             consumer_rate: self.consumer_rate,
             producer_messages: self.pmessages,
             consumer_messages: self.cmessages,
@@ -307,6 +328,8 @@ fn summary(report: &Report) -> String {
         sent,
         received,
         confirmed,
+        empty,
+        received_by,
         driver_cpu_seconds,
         total,
         ..
@@ -317,6 +340,14 @@ fn summary(report: &Report) -> String {
         total.received
     );
     text += &format!("id: {id}, sent: {sent}, confirmed: {confirmed}, received: {received}\n");
+    if *empty > 0 {
+        text += &format!("id: {id}, requests that found no message: {empty}\n");
+    }
+    if let [fewest, .., most] = received_by[..] {
+        let median = received_by[received_by.len() / 2];
+        text +=
+            &format!("id: {id}, min/median/max received by a consumer: {fewest}/{median}/{most}\n");
+    }
     for (what, latency) in [
         ("consumer latency", total.latency),
         ("confirm latency", total.confirm_latency),

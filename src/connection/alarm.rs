@@ -13,6 +13,7 @@ use crate::connection::Phase;
 use crate::connection::turn::Turn;
 use crate::model::ChannelId;
 use crate::protocol::encode;
+use crate::protocol::output::Sink as _;
 
 /// The alarm as one connection feels it.
 #[derive(Debug, Default)]
@@ -45,7 +46,11 @@ impl Connection {
             let blocked = connection::AMQPMethod::Blocked(connection::Blocked {
                 reason: ShortString::from(reason),
             });
-            encode::method(turn.out, ChannelId(0), &AMQPClass::Connection(blocked));
+            encode::method(
+                turn.out.octets(),
+                ChannelId(0),
+                &AMQPClass::Connection(blocked),
+            );
         }
         true
     }
@@ -60,7 +65,11 @@ impl Connection {
         let told = std::mem::take(&mut self.alarm).told;
         if told && self.phase == Phase::Open {
             let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
-            encode::method(turn.out, ChannelId(0), &AMQPClass::Connection(unblocked));
+            encode::method(
+                turn.out.octets(),
+                ChannelId(0),
+                &AMQPClass::Connection(unblocked),
+            );
         }
     }
 }

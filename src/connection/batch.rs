@@ -22,6 +22,7 @@ use crate::model::RunBuilder;
 use crate::model::message::Traits;
 use crate::protocol::method::MethodId;
 use crate::protocol::method::Publish as PublishMethod;
+use crate::protocol::output::Sink as _;
 
 /// Messages of this size that came in pieces keep the buffer they were put together in.
 const OWN_BUFFER_BYTES_MIN: usize = 16 * 1024;
@@ -282,7 +283,7 @@ impl Connection {
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.listed_for_confirms = false;
                 if channel
-                    .send_confirms(self.shared.durable, turn.out)
+                    .send_confirms(self.shared.durable, turn.out.octets())
                     .is_some()
                 {
                     self.unconfirmed.insert(id);

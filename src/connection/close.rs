@@ -25,6 +25,8 @@ use crate::model::Lsn;
 use crate::model::ReplyCode;
 use crate::protocol::encode;
 use crate::protocol::method::MethodId;
+use crate::protocol::output::Output;
+use crate::protocol::output::Sink as _;
 
 /// Pause before the socket of a peer that cannot be trusted, or cannot be understood, is dropped.
 pub(super) const SILENT_PAUSE: Duration = Duration::from_secs(3);
@@ -43,7 +45,7 @@ impl Connection {
         text: Cow<'static, str>,
         now: Instant,
         host: &mut dyn Host,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) {
         self.close_by_force(code, text, &mut Turn { host, out, now });
     }
@@ -83,9 +85,9 @@ impl Connection {
             return;
         }
         // What came before the error keeps its confirm.
-        channel.send_confirms(self.shared.durable, turn.out);
+        channel.send_confirms(self.shared.durable, turn.out.octets());
         channel.end(turn.host);
-        encode::method(turn.out, id, &channel_close(&error, method));
+        encode::method(turn.out.octets(), id, &channel_close(&error, method));
     }
 
     /// An error of the connection.
@@ -104,7 +106,11 @@ impl Connection {
     /// Sends `connection.close` and waits for `close-ok`.
     pub(super) fn close_with(&mut self, error: AmqpError, method: MethodId, turn: &mut Turn<'_>) {
         self.give_everything_back(turn.host);
-        encode::method(turn.out, CONNECTION, &connection_close(&error, method));
+        encode::method(
+            turn.out.octets(),
+            CONNECTION,
+            &connection_close(&error, method),
+        );
         self.end(Ending::Failed(error));
         self.phase = Phase::Closing {
             until: turn.now + self.close_timeout(),
@@ -118,7 +124,7 @@ impl Connection {
         let commit = self.give_everything_back(turn.host);
         let ok = AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}));
         if self.shared.is_durable(commit) {
-            encode::method(turn.out, CONNECTION, &ok);
+            encode::method(turn.out.octets(), CONNECTION, &ok);
             self.finish(self.close_timeout());
         } else {
             let mut frames = Vec::new();
@@ -134,7 +140,7 @@ impl Connection {
             self.unconfirmed.remove(&id);
             channel.end(turn.host);
         }
-        send_channel_close_ok(id, turn.out);
+        send_channel_close_ok(id, turn.out.octets());
     }
 
     /// Ends all channels and then the connection, as far as the host knows of them. What `close-ok` waits for.

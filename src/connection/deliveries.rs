@@ -9,6 +9,7 @@ use crate::model::ChannelId;
 use crate::model::Delivered;
 use crate::model::Delivery;
 use crate::model::outbox::Parcel;
+use crate::protocol::output::Sink as _;
 
 impl Connection {
     pub(super) fn take_parcels(&mut self, parcels: &mut Vec<Parcel>, turn: &mut Turn<'_>) -> usize {
@@ -35,7 +36,7 @@ impl Connection {
                         // that reads of its consumer's end first takes the deletion for failed.
                         let out = match &mut self.shared.hold {
                             Some(Hold::Commit { frames, .. }) => frames,
-                            _ => &mut *turn.out,
+                            _ => turn.out.octets(),
                         };
                         channel.consumer_cancelled(consumer, notify, out);
                     }
@@ -59,7 +60,7 @@ impl Connection {
             } = hold
             && let Some(channel) = self.channels.get_mut(&channel)
         {
-            channel.finish_cancel(&tag, nowait, turn.out);
+            channel.finish_cancel(&tag, nowait, turn.out.octets());
         }
         bytes
     }

@@ -24,6 +24,7 @@ use crate::protocol::encode;
 use crate::protocol::header::HeaderVerdict;
 use crate::protocol::header::judge_header;
 use crate::protocol::method::MethodId;
+use crate::protocol::output::Sink as _;
 
 const HEADER_BYTES: usize = 8;
 const CHANNEL_MAX_MIN: u16 = 1;
@@ -96,7 +97,7 @@ impl Connection {
                 self.phase = Phase::Starting;
             }
             HeaderVerdict::Refuse { answer, what } => {
-                turn.out.extend_from_slice(&answer);
+                turn.out.octets().extend_from_slice(&answer);
                 self.end(Ending::WrongProtocol(what));
                 self.finish(std::time::Duration::ZERO);
             }
@@ -182,7 +183,11 @@ impl Connection {
 
 /// Sends a method on channel 0.
 pub(super) fn send(method: connection::AMQPMethod, turn: &mut Turn<'_>) {
-    encode::method(turn.out, ChannelId(0), &AMQPClass::Connection(method));
+    encode::method(
+        turn.out.octets(),
+        ChannelId(0),
+        &AMQPClass::Connection(method),
+    );
 }
 
 /// Judges what the client made of the `server`'s offer; 0 is no limit.

@@ -27,6 +27,7 @@ use crate::protocol::method::MethodError;
 use crate::protocol::method::MethodId;
 use crate::protocol::method::method_id;
 use crate::protocol::method::parse_method;
+use crate::protocol::output::Sink as _;
 
 const CHANNEL_OPEN: MethodId = MethodId {
     class: 20,
@@ -165,7 +166,7 @@ impl Connection {
         let prefetch = self.shared.options.default_prefetch;
         self.channels.insert(id, Channel::new(id, prefetch, stats));
         let ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
-        encode::method(turn.out, id, &AMQPClass::Channel(ok));
+        encode::method(turn.out.octets(), id, &AMQPClass::Channel(ok));
     }
 
     /// A method on a channel that we closed: all but the end of it is discarded.
@@ -176,7 +177,7 @@ impl Connection {
         turn: &mut Turn<'_>,
     ) {
         match method_id(payload) {
-            Some(CHANNEL_CLOSE) => send_channel_close_ok(id, turn.out),
+            Some(CHANNEL_CLOSE) => send_channel_close_ok(id, turn.out.octets()),
             Some(CHANNEL_CLOSE_OK) => {
                 self.channels.remove(&id);
                 self.unconfirmed.remove(&id);

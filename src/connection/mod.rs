@@ -58,6 +58,8 @@ use crate::model::VhostName;
 use crate::model::outbox::Parcel;
 use crate::protocol::encode;
 use crate::protocol::envelope::FRAME_HEAD_BYTES;
+use crate::protocol::output::Output;
+use crate::protocol::output::Sink as _;
 
 pub use crate::connection::options::ConnectionOptions;
 
@@ -180,7 +182,7 @@ impl Connection {
         input: &[u8],
         now: Instant,
         host: &mut dyn Host,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> usize {
         if input.len() > self.left_behind {
             self.heartbeats.heard();
@@ -242,20 +244,20 @@ impl Connection {
         parcels: &mut Vec<Parcel>,
         now: Instant,
         host: &mut dyn Host,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> usize {
         self.shared.patience.turn(now);
         self.take_parcels(parcels, &mut Turn { host, out, now })
     }
 
     /// The store is durable up to `durable`: replies and confirms that waited for it go out.
-    pub fn committed(&mut self, durable: Lsn, out: &mut Vec<u8>) {
+    pub fn committed(&mut self, durable: Lsn, out: &mut Output) {
         self.shared.durable = self.shared.durable.max(durable);
         if let Some(Hold::Commit { lsn, .. }) = self.shared.hold
             && self.shared.is_durable(lsn)
             && let Some(Hold::Commit { mut frames, .. }) = self.shared.hold.take()
         {
-            out.append(&mut frames);
+            out.octets().append(&mut frames);
             if self.phase == Phase::PeerClosing {
                 self.finish(self.close_timeout());
             }
@@ -263,7 +265,7 @@ impl Connection {
         self.unconfirmed.retain(|id| {
             self.channels
                 .get_mut(id)
-                .and_then(|channel| channel.send_confirms(self.shared.durable, out))
+                .and_then(|channel| channel.send_confirms(self.shared.durable, out.octets()))
                 .is_some()
         });
     }
@@ -282,7 +284,7 @@ impl Connection {
     }
 
     /// Does what is due at `now`.
-    pub fn tick(&mut self, now: Instant, host: &mut dyn Host, out: &mut Vec<u8>) {
+    pub fn tick(&mut self, now: Instant, host: &mut dyn Host, out: &mut Output) {
         let turn = &mut Turn { host, out, now };
         match self.phase {
             Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening => {
@@ -302,7 +304,7 @@ impl Connection {
         let listening = self.wants_input();
         match self.heartbeats.tick(now, listening) {
             Beat::Rest => {}
-            Beat::Send => encode::heartbeat(turn.out),
+            Beat::Send => encode::heartbeat(turn.out.octets()),
             Beat::Dead => {
                 self.end(Ending::MissedHeartbeats);
                 self.give_everything_back(turn.host);

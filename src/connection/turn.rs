@@ -12,11 +12,13 @@ use crate::model::ChannelId;
 use crate::model::ConsumerTag;
 use crate::model::Lsn;
 use crate::protocol::encode;
+use crate::protocol::output::Output;
+use crate::protocol::output::Sink as _;
 
 /// One call from outside: who to ask and where to write.
 pub(super) struct Turn<'a> {
     pub(super) host: &'a mut dyn Host,
-    pub(super) out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Output,
     pub(super) now: Instant,
 }
 
@@ -49,7 +51,7 @@ pub(super) struct Shared {
 /// A [`Turn`] for one channel.
 pub(super) struct ChannelTurn<'a> {
     pub(super) host: &'a mut dyn Host,
-    pub(super) out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Output,
     pub(super) shared: &'a mut Shared,
 }
 
@@ -66,7 +68,7 @@ impl<'a> Turn<'a> {
 impl ChannelTurn<'_> {
     /// Answers now, whatever the disk does.
     pub(super) fn reply(&mut self, channel: ChannelId, method: &AMQPClass) {
-        encode::method(self.out, channel, method);
+        encode::method(self.out.octets(), channel, method);
     }
 
     /// Answers once `commit` is durable; unless the client wants no answer.

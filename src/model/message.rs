@@ -162,7 +162,7 @@ struct Chunk {
 /// One message, borrowed from its run.
 #[derive(Clone, Copy)]
 pub struct MessageRef<'a> {
-    chunk: &'a Chunk,
+    chunk: &'a Arc<Chunk>,
     entry: &'a Entry,
 }
 
@@ -205,6 +205,23 @@ impl<'a> MessageRef<'a> {
         )
     }
 
+    /// `len` octets of the body from `at` on, which live as long as somebody needs them.
+    ///
+    /// # Panics
+    /// When the body is shorter.
+    pub fn shared_body(self, at: usize, len: usize) -> SharedBody {
+        assert!(
+            at + len <= self.entry.body_bytes as usize,
+            "a part of the body"
+        );
+        let parts_before = self.entry.route_bytes as usize + self.entry.header_bytes as usize;
+        SharedBody {
+            chunk: Arc::clone(self.chunk),
+            at: self.entry.at as usize + parts_before + at,
+            len,
+        }
+    }
+
     /// What the header says.
     pub fn traits(self) -> Traits {
         self.entry.traits
@@ -213,6 +230,20 @@ impl<'a> MessageRef<'a> {
     /// Bytes of route, header and body together: what it costs to hold.
     pub fn held_bytes(self) -> usize {
         self.entry.len()
+    }
+}
+
+/// A part of a message's body that was not copied.
+pub struct SharedBody {
+    chunk: Arc<Chunk>,
+    at: usize,
+    len: usize,
+}
+
+impl SharedBody {
+    /// Its octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.chunk.bytes[self.at..self.at + self.len]
     }
 }
 

@@ -28,6 +28,7 @@ pub use ids::QueueId;
 pub use message::MessageRef;
 pub use message::Run;
 pub use message::RunBuilder;
+pub use message::SharedBody;
 pub use names::ConsumerTag;
 pub use names::ExchangeName;
 pub use names::QueueName;

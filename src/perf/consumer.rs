@@ -25,6 +25,7 @@ const DELIVER: u16 = 60;
 
 pub(super) struct Consumer {
     run: Arc<Run>,
+    index: usize,
     wire: Wire,
 }
 
@@ -50,7 +51,7 @@ impl Consumer {
             arguments: options.consumer_arguments.clone(),
         });
         wire.call(CHANNEL, AMQPClass::Basic(consume))?;
-        Ok(Self { run, wire })
+        Ok(Self { run, index, wire })
     }
 
     pub(super) fn run(self) {
@@ -61,7 +62,11 @@ impl Consumer {
     }
 
     fn consume_all(self) -> Result<(), WireError> {
-        let Self { run, mut wire } = self;
+        let Self {
+            run,
+            index,
+            mut wire,
+        } = self;
         let options = &run.options;
         let most = options.consumer_messages.unwrap_or(u64::MAX);
         let rate = options.consumer_rate.map(|rate| RateStep {
@@ -117,6 +122,7 @@ impl Consumer {
                 latencies.record(now.saturating_sub(time), alike);
             }
             run.received.fetch_add(received - before, Ordering::Relaxed);
+            run.received_by[index].fetch_add(received - before, Ordering::Relaxed);
             if let Some(pace) = &mut pace {
                 pace.went(received - before);
                 while pace.due(run.now()) == 0 && !run.is_stopped() {

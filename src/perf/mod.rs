@@ -10,6 +10,7 @@ mod consumer;
 mod latency;
 mod options;
 mod pace;
+mod poller;
 mod producer;
 mod report;
 mod topology;
@@ -29,6 +30,7 @@ pub use broker_process::BrokerProcess;
 use latency::Latencies;
 pub use latency::Percentiles;
 pub use options::Options;
+pub use options::Polling;
 pub use options::RateStep;
 pub use report::Interval;
 pub use report::Report;
@@ -47,6 +49,10 @@ struct Run {
     refused: AtomicU64,
     returned: AtomicU64,
     received: AtomicU64,
+    /// Requests for a message when there was none.
+    empty: AtomicU64,
+    /// What each consumer received.
+    received_by: Vec<AtomicU64>,
     /// From the publish to the delivery.
     latencies: Mutex<Latencies>,
     /// From the publish to its confirm.
@@ -121,6 +127,8 @@ pub fn run(options: Options, mut progress: impl FnMut(&Interval)) -> Result<Repo
         refused: AtomicU64::new(0),
         returned: AtomicU64::new(0),
         received: AtomicU64::new(0),
+        empty: AtomicU64::new(0),
+        received_by: (0..options.consumers).map(|_| AtomicU64::new(0)).collect(),
         latencies: Mutex::new(Latencies::new()),
         confirm_latencies: Mutex::new(Latencies::new()),
         failure: Mutex::new(None),
@@ -132,6 +140,11 @@ pub fn run(options: Options, mut progress: impl FnMut(&Interval)) -> Result<Repo
     let count = run.options.consumers + run.options.producers;
     let begin = Arc::new(Barrier::new(count + 1));
     for index in 0..run.options.consumers {
+        if run.options.polling.is_some() {
+            let poller = poller::Poller::new(Arc::clone(&run), index)?;
+            threads.push(spawn(&begin, move || poller.run())?);
+            continue;
+        }
         let consumer = consumer::Consumer::new(Arc::clone(&run), index)?;
         threads.push(spawn(&begin, move || consumer.run())?);
     }

@@ -13,6 +13,15 @@ pub struct RateStep {
     pub time: Duration,
 }
 
+/// Consumers that ask with `basic.get`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Polling {
+    /// Pause after a queue was found empty.
+    pub interval: Duration,
+    /// Requests that a consumer sends at once.
+    pub in_flight: u64,
+}
+
 /// See the module's documentation.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -56,6 +65,8 @@ pub struct Options {
     pub auto_ack: bool,
     /// Each producer's rates, one after the other and again; empty: as fast as it goes.
     pub rates: Vec<RateStep>,
+    /// Consumers ask for each message; `None`: they are sent them.
+    pub polling: Option<Polling>,
     /// Messages a second of each consumer.
     pub consumer_rate: Option<f64>,
     /// Each producer ends after so many messages.

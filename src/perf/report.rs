@@ -93,6 +93,10 @@ pub struct Report {
     pub received: u64,
     /// Messages confirmed.
     pub confirmed: u64,
+    /// Requests with `basic.get` that found nothing.
+    pub empty: u64,
+    /// What the consumers got, from the one with the fewest messages to the one with the most.
+    pub received_by: Vec<u64>,
     /// CPU seconds of the broker.
     pub broker_cpu_seconds: Option<f64>,
     /// CPU seconds of this driver.
@@ -219,12 +223,17 @@ impl Meter {
         total.latency = lock(&self.run.latencies).total();
         total.confirm_latency = lock(&self.run.confirm_latencies).total();
         let counts = point.counts.since(self.first.counts);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut received_by: Vec<u64> = self.run.received_by.iter().map(read).collect();
+        received_by.sort_unstable();
         let used = |(to, from): (Usage, Usage)| to.cpu_seconds - from.cpu_seconds;
         Ok(Report {
             id: self.options().id.clone(),
             sent: counts.sent,
             received: counts.received,
             confirmed: counts.confirmed,
+            empty: read(&self.run.empty),
+            received_by,
             broker_cpu_seconds: point.usage.zip(self.first.usage).map(used),
             driver_cpu_seconds: used((self.own.usage()?, self.own_before)),
             total,

@@ -22,6 +22,8 @@ use crate::protocol::envelope::FRAME_END;
 use crate::protocol::envelope::FRAME_HEADER;
 use crate::protocol::envelope::FRAME_HEARTBEAT;
 use crate::protocol::envelope::FRAME_METHOD;
+use crate::protocol::output::SHARED_BYTES_MIN;
+use crate::protocol::output::Sink;
 
 /// Class and method.
 const METHOD_IDS_BYTES: usize = 4;
@@ -60,7 +62,7 @@ pub fn heartbeat(out: &mut Vec<u8>) {
 /// When the consumer tag is longer than a short string.
 #[expect(clippy::too_many_arguments, reason = "it writes as many things")]
 pub fn deliver(
-    out: &mut Vec<u8>,
+    out: &mut impl Sink,
     channel: ChannelId,
     consumer_tag: &str,
     tag: DeliveryTag,
@@ -73,12 +75,13 @@ pub fn deliver(
     let route = message.route();
     const FIXED_BYTES: usize = METHOD_IDS_BYTES + 1 + 8 + 1;
     let size = FIXED_BYTES + consumer_tag.len() + route.len();
-    out.reserve(size + FRAME_OVERHEAD_BYTES);
+    let octets = out.octets();
+    octets.reserve(size + FRAME_OVERHEAD_BYTES);
     let [channel_high, channel_low] = channel.0.to_be_bytes();
     let [size0, size1, size2, size3] = (size as u32).to_be_bytes();
     let [class_high, class_low] = CLASS_BASIC.to_be_bytes();
     let [method_high, method_low] = DELIVER.to_be_bytes();
-    out.extend_from_slice(&[
+    octets.extend_from_slice(&[
         FRAME_METHOD,
         channel_high,
         channel_low,
@@ -92,17 +95,17 @@ pub fn deliver(
         method_low,
         consumer_tag.len() as u8,
     ]);
-    out.extend_from_slice(consumer_tag.as_bytes());
+    octets.extend_from_slice(consumer_tag.as_bytes());
     let [t0, t1, t2, t3, t4, t5, t6, t7] = tag.0.to_be_bytes();
-    out.extend_from_slice(&[t0, t1, t2, t3, t4, t5, t6, t7, u8::from(redelivered)]);
-    out.extend_from_slice(route);
-    out.push(FRAME_END);
+    octets.extend_from_slice(&[t0, t1, t2, t3, t4, t5, t6, t7, u8::from(redelivered)]);
+    octets.extend_from_slice(route);
+    octets.push(FRAME_END);
     content_as(out, channel, message, header, frame_max);
 }
 
 /// `basic.get-ok` with its content; `message_count` is what is left in the queue.
 pub fn get_ok(
-    out: &mut Vec<u8>,
+    out: &mut impl Sink,
     channel: ChannelId,
     tag: DeliveryTag,
     redelivered: bool,
@@ -110,7 +113,7 @@ pub fn get_ok(
     message: MessageRef<'_>,
     frame_max: u32,
 ) {
-    basic(out, channel, GET_OK, |out| {
+    basic(out.octets(), channel, GET_OK, |out| {
         out.extend_from_slice(&tag.0.to_be_bytes());
         out.push(u8::from(redelivered));
         out.extend_from_slice(message.route());
@@ -170,27 +173,33 @@ fn basic(out: &mut Vec<u8>, channel: ChannelId, method: u16, arguments: impl FnO
 }
 
 /// Header frame and body frames; a body larger than a frame holds is cut, an empty one has no frame at all.
-fn content(out: &mut Vec<u8>, channel: ChannelId, message: MessageRef<'_>, frame_max: u32) {
+fn content(out: &mut impl Sink, channel: ChannelId, message: MessageRef<'_>, frame_max: u32) {
     content_as(out, channel, message, message.header(), frame_max);
 }
 
 fn content_as(
-    out: &mut Vec<u8>,
+    out: &mut impl Sink,
     channel: ChannelId,
     message: MessageRef<'_>,
     header: &[u8],
     frame_max: u32,
 ) {
     let header = copies::shown(header, message.traits());
-    let body = message.body();
+    let body_bytes = message.body().len();
     let payload_max = payload_max(frame_max);
-    out.reserve(CONTENT_HEADER_FIXED_BYTES + header.len() + body.len() + 3 * FRAME_OVERHEAD_BYTES);
+    let octets = out.octets();
+    let copied = if body_bytes.min(payload_max) < SHARED_BYTES_MIN {
+        body_bytes
+    } else {
+        0
+    };
+    octets.reserve(CONTENT_HEADER_FIXED_BYTES + header.len() + copied + 3 * FRAME_OVERHEAD_BYTES);
     let [channel_high, channel_low] = channel.0.to_be_bytes();
     let size = CONTENT_HEADER_FIXED_BYTES + header.len();
     let [size0, size1, size2, size3] = (size as u32).to_be_bytes();
     let [class_high, class_low] = CLASS_BASIC.to_be_bytes();
-    let [b0, b1, b2, b3, b4, b5, b6, b7] = (body.len() as u64).to_be_bytes();
-    out.extend_from_slice(&[
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = (body_bytes as u64).to_be_bytes();
+    octets.extend_from_slice(&[
         FRAME_HEADER,
         channel_high,
         channel_low,
@@ -211,11 +220,13 @@ fn content_as(
         b6,
         b7,
     ]);
-    out.extend_from_slice(&header);
-    out.push(FRAME_END);
-    for part in body.chunks(payload_max) {
-        let [size0, size1, size2, size3] = (part.len() as u32).to_be_bytes();
-        out.extend_from_slice(&[
+    octets.extend_from_slice(&header);
+    octets.push(FRAME_END);
+    let mut at = 0;
+    while at < body_bytes {
+        let len = payload_max.min(body_bytes - at);
+        let [size0, size1, size2, size3] = (len as u32).to_be_bytes();
+        out.octets().extend_from_slice(&[
             FRAME_BODY,
             channel_high,
             channel_low,
@@ -224,8 +235,9 @@ fn content_as(
             size2,
             size3,
         ]);
-        out.extend_from_slice(part);
-        out.push(FRAME_END);
+        out.body(message, at, len);
+        out.octets().push(FRAME_END);
+        at += len;
     }
 }
 

@@ -13,6 +13,7 @@ pub mod header;
 pub mod identity;
 mod layout;
 pub mod method;
+pub mod output;
 pub mod properties;
 pub mod raw_table;
 pub mod table;

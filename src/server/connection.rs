@@ -26,6 +26,7 @@ use crate::connection::Status;
 use crate::model::Lsn;
 use crate::model::Outbox;
 use crate::model::outbox::Parcel;
+use crate::protocol::output::Output;
 use crate::server::farewell::DRAIN_TIME_MAX;
 use crate::server::farewell::Farewell;
 use crate::server::loops::Context;
@@ -93,6 +94,14 @@ fn try_read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Read)> 
     }
 }
 
+/// Writes once.
+pub(super) fn try_write(socket: &TcpStream, output: &Output) -> io::Result<usize> {
+    match output.single() {
+        Some(octets) => socket.try_write(octets),
+        None => output.with_slices(|slices| socket.try_write_vectored(slices)),
+    }
+}
+
 /// The machine and its host. However the task ends, also by a panic, what the machine holds goes back to the queues.
 struct Ends {
     machine: Connection,
@@ -117,9 +126,7 @@ struct Driver {
     reads: bool,
     /// It is not, for queues are about to be emptied.
     paused_until: Option<u64>,
-    output: Vec<u8>,
-    /// How much of `output` was written.
-    written: usize,
+    output: Output,
     /// Payload bytes in `output` that count against the outbox.
     delivering: usize,
     parcels: Vec<Parcel>,
@@ -145,8 +152,7 @@ impl Driver {
             waits: false,
             reads: false,
             paused_until: None,
-            output: Vec::new(),
-            written: 0,
+            output: Output::default(),
             delivering: 0,
             parcels: Vec::new(),
             notified: Lsn::NONE,
@@ -192,8 +198,8 @@ impl Driver {
     fn turn(&mut self) -> Option<End> {
         let now = self.context.clock.now();
         self.ends.session.set_now(self.context.clock.millis(now));
-        if self.output.capacity() == 0 {
-            self.output = scratch::take_write_buffer();
+        if !self.output.has_buffer() {
+            self.output = Output::with_buffer(scratch::take_write_buffer());
         }
         loop {
             let took = self.take_parcels(now);
@@ -213,7 +219,7 @@ impl Driver {
             }
         }
         if self.output.is_empty() {
-            scratch::give_write_buffer(std::mem::take(&mut self.output));
+            scratch::give_write_buffer(self.output.take_buffer());
         }
         self.log_opened();
         match self.ends.machine.status() {
@@ -324,10 +330,10 @@ impl Driver {
 
     fn write(&mut self, now: Instant) -> io::Result<()> {
         let stats = self.ends.session.stats();
-        while self.written < self.output.len() {
-            match self.socket.try_write(&self.output[self.written..]) {
+        while !self.output.is_empty() {
+            match try_write(&self.socket, &self.output) {
                 Ok(count) => {
-                    self.written += count;
+                    self.output.advance(count);
                     stats.sent_bytes.add(count as u64);
                     stats.sent_packets.add(1);
                 }
@@ -336,19 +342,15 @@ impl Driver {
             }
             self.ends.machine.sent(now);
         }
-        let pending = self.output.len() - self.written;
-        stats.pending_bytes.set(pending as u64);
-        if self.written == self.output.len() {
-            self.output.clear();
-            self.written = 0;
+        stats.pending_bytes.set(self.output.len() as u64);
+        if self.output.is_empty() {
             // Also when nothing was written: deliveries that no channel took went back to their queues.
             let delivered = std::mem::take(&mut self.delivering);
             if delivered > 0 {
                 self.ends.session.delivered(delivered);
             }
-        } else if self.written >= DELIVER_BELOW_BYTES {
-            self.output.drain(..self.written);
-            self.written = 0;
+        } else {
+            self.output.compact(DELIVER_BELOW_BYTES);
         }
         Ok(())
     }
@@ -445,7 +447,6 @@ impl Driver {
             ends,
             context,
             output,
-            written,
             opened,
             ..
         } = *self;
@@ -471,7 +472,6 @@ impl Driver {
         let farewell = Farewell {
             socket,
             output,
-            written,
             hang_up: linger.is_zero(),
             until: context.clock.now() + linger.max(DRAIN_TIME_MAX),
         };

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 
+use crate::protocol::output::Output;
+use crate::server::connection::try_write;
 use crate::server::loops::OpenGuard;
 
 /// Linger for bytes in flight after we have closed: a reset would discard the peer's copy of our last frames.
@@ -14,9 +16,7 @@ pub(super) const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// A connection that is over but for its socket.
 pub(super) struct Farewell {
     pub(super) socket: TcpStream,
-    pub(super) output: Vec<u8>,
-    /// How much of `output` was written.
-    pub(super) written: usize,
+    pub(super) output: Output,
     /// The peer is to see the end of the stream as soon as it has everything.
     pub(super) hang_up: bool,
     /// The socket is dropped then, whatever the peer does.
@@ -34,7 +34,7 @@ impl Farewell {
         let until = self.until.into();
         let said = async {
             let mut hears = true;
-            while self.written < self.output.len() {
+            while !self.output.is_empty() {
                 tokio::select! {
                     _ = self.socket.writable() => self.write()?,
                     _ = self.socket.readable(), if hears => hears = self.discard()?,
@@ -42,7 +42,7 @@ impl Farewell {
             }
             // The peer has what we had to say; how long it takes to close is its own affair.
             drop(opened);
-            self.output = Vec::new();
+            self.output = Output::default();
             if self.hang_up {
                 socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write)?;
             }
@@ -56,8 +56,8 @@ impl Farewell {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        match self.socket.try_write(&self.output[self.written..]) {
-            Ok(count) => self.written += count,
+        match try_write(&self.socket, &self.output) {
+            Ok(count) => self.output.advance(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -16,6 +16,7 @@ use leveret::model::outbox::Parcel;
 use leveret::protocol::envelope::Cut;
 use leveret::protocol::envelope::cut;
 use leveret::protocol::header::AMQP_0_9_1;
+use leveret::protocol::output::Output;
 
 use crate::toy::Toy;
 
@@ -51,7 +52,7 @@ struct World {
     host: Toy,
     now: Instant,
     input: Vec<u8>,
-    output: Vec<u8>,
+    output: Output,
     durable: u64,
 }
 
@@ -70,7 +71,7 @@ impl World {
             host: Toy::default(),
             now,
             input: Vec::new(),
-            output: Vec::new(),
+            output: Output::default(),
             durable: 0,
         }
     }
@@ -293,13 +294,14 @@ impl World {
     /// The server has sent whole frames only, and none larger than was agreed.
     fn check(&mut self) {
         let frame_max = self.machine.frame_max() as usize;
+        let octets = self.output.to_vec();
         let mut at = 0;
-        while at < self.output.len() {
-            if self.output[at..].starts_with(b"AMQP") {
+        while at < octets.len() {
+            if octets[at..].starts_with(b"AMQP") {
                 at += AMQP_0_9_1.len();
                 continue;
             }
-            match cut(&self.output[at..], 0) {
+            match cut(&octets[at..], 0) {
                 Ok(Cut::Frame { consumed, .. }) => {
                     assert!(consumed <= frame_max, "a frame larger than was agreed");
                     at += consumed;

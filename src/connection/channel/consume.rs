@@ -19,6 +19,7 @@ use crate::model::ConsumerTag;
 use crate::model::Delivered;
 use crate::model::names::DIRECT_REPLY_TO;
 use crate::protocol::encode;
+use crate::protocol::output::Sink as _;
 
 /// The consumers of one channel.
 #[derive(Debug, Default)]
@@ -137,7 +138,7 @@ impl Channel {
                 });
             }
             None if cancel.nowait => {}
-            None => reply_cancel_ok(self.id, &tag, turn.out),
+            None => reply_cancel_ok(self.id, &tag, turn.out.octets()),
         }
         Ok(())
     }

@@ -9,6 +9,9 @@ use crate::model::MessageRef;
 use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::protocol::encode;
+use crate::protocol::output;
+use crate::protocol::output::Output;
+use crate::protocol::output::Sink as _;
 use crate::protocol::properties;
 
 /// The message as the client sees it after it came back so often to a queue that counts.
@@ -25,7 +28,7 @@ impl Channel {
         &mut self,
         delivery: Delivery,
         shared: &mut Shared,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Option<Delivered> {
         let Delivery {
             consumer,
@@ -38,7 +41,9 @@ impl Channel {
         };
         const FRAMES_BYTES: usize = 64;
         // Once for all, for growing by doubling would copy what is there over and over.
-        out.reserve(range.run.held_bytes() + range.run.len() * FRAMES_BYTES);
+        let copied = output::copied_bytes(&range.run);
+        out.octets()
+            .reserve(copied + range.run.len() * FRAMES_BYTES);
         let first = self.next_tag;
         // As in RabbitMQ, replies use up no tags: each has that of the next delivery from a queue.
         let step = u64::from(self.reply_consumer != Some(consumer));

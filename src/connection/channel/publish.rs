@@ -11,6 +11,7 @@ use crate::model::Lsn;
 use crate::model::ReplyCode;
 use crate::model::Run;
 use crate::protocol::encode;
+use crate::protocol::output::Sink as _;
 
 impl Channel {
     /// Hands messages to the host, or keeps them for the transaction. Returns go out here; confirms with
@@ -38,9 +39,9 @@ impl Channel {
             if !published.unrouted.is_empty() {
                 // What came before a returned message is confirmed before it, also out of one batch: clients read
                 // returns and confirms in the order of their publishes.
-                self.send_confirms(turn.shared.durable, turn.out);
+                self.send_confirms(turn.shared.durable, turn.out.octets());
             }
-            send_returns(run, &published, self.id, frame_max, turn.out);
+            send_returns(run, &published, self.id, frame_max, turn.out.octets());
         }
         if let Mode::Confirm(confirms) = &mut self.mode {
             confirms.record(count, published.commit, &published.refused);

@@ -18,6 +18,7 @@ use crate::model::Delivered;
 use crate::model::DeliveryTag;
 use crate::model::Lsn;
 use crate::protocol::encode;
+use crate::protocol::output::Sink as _;
 
 /// What a buffered publish costs beside its messages' bytes.
 const PUBLISH_OVERHEAD_BYTES: u64 = 128;
@@ -131,7 +132,7 @@ impl Channel {
             .iter()
             .any(|published| !published.refused.is_empty())
         {
-            turn.out.append(&mut frames);
+            turn.out.octets().append(&mut frames);
             return Err(AmqpError::precondition_failed("partial tx completion"));
         }
         let ok = tx::AMQPMethod::CommitOk(tx::CommitOk {});
@@ -139,7 +140,7 @@ impl Channel {
         let commit = published.iter().map(|published| published.commit).max();
         let commit = commit.unwrap_or(Lsn::NONE);
         if turn.shared.is_durable(commit) {
-            turn.out.append(&mut frames);
+            turn.out.octets().append(&mut frames);
         } else {
             turn.shared.hold_back(commit, frames);
         }

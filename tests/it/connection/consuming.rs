@@ -2,6 +2,7 @@
 
 use crate::connection::script::Script;
 use leveret::connection::ConnectionOptions;
+use leveret::protocol::output::Output;
 
 #[test]
 fn consume_ok_comes_before_the_first_delivery() {
@@ -192,7 +193,7 @@ fn nothing_is_taken_between_cancel_and_the_outbox() {
     let mut input = crate::connection::wire::encode("basic.cancel 1 consumer=c");
     let cancel_octets = input.len();
     input.extend(crate::connection::wire::encode("basic.qos 1"));
-    let mut out = Vec::new();
+    let mut out = Output::default();
     let taken = client
         .machine
         .receive(&input, client.now, &mut client.host, &mut out);

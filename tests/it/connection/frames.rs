@@ -1,6 +1,7 @@
 //! Frames that are wrong in themselves or out of place (specification §1.3, §2.7), and how much of them is held.
 
 use leveret::connection::Status;
+use leveret::protocol::output::Output;
 
 use crate::connection::script::Script;
 use crate::connection::wire;
@@ -138,7 +139,9 @@ fn the_machine_says_how_much_it_needs() {
     let frame = wire::body(1, &[0; 1000]);
     let mut needed = |octets: &[u8]| {
         let (now, host) = (client.now, &mut client.host);
-        let taken = client.machine.receive(octets, now, host, &mut Vec::new());
+        let taken = client
+            .machine
+            .receive(octets, now, host, &mut Output::default());
         assert_eq!(taken, 0);
         client.machine.needed()
     };

@@ -6,6 +6,7 @@ use leveret::connection::ConnectionOptions;
 use leveret::connection::Ending;
 use leveret::connection::Status;
 use leveret::protocol::header::AMQP_0_9_1;
+use leveret::protocol::output::Output;
 
 #[test]
 fn a_client_opens_a_connection() {
@@ -201,8 +202,12 @@ fn forced_close_before_open_is_just_the_end() {
         leveret::model::ReplyCode::ConnectionForced,
         "shutdown".into(),
     );
-    client
-        .machine
-        .force_close(code, text, client.now, &mut client.host, &mut Vec::new());
+    client.machine.force_close(
+        code,
+        text,
+        client.now,
+        &mut client.host,
+        &mut Output::default(),
+    );
     client.expect_finished(0);
 }

@@ -7,6 +7,7 @@ use leveret::connection::Ending;
 use leveret::connection::OUTPUT_BYTES_MAX;
 use leveret::connection::Status;
 use leveret::model::outbox::Parcel;
+use leveret::protocol::output::Output;
 
 use crate::connection::script::Script;
 use crate::connection::wire;
@@ -188,7 +189,7 @@ fn a_blocked_client_is_not_taken_for_dead_and_can_be_closed() {
 fn a_client_that_does_not_read_is_not_read_either() {
     let mut client = Script::open_channel(1).with_queue("q");
     let input = wire::encode("basic.qos 1");
-    let mut unread = vec![0; OUTPUT_BYTES_MAX];
+    let mut unread = Output::with_buffer(vec![0; OUTPUT_BYTES_MAX]);
     let taken = client
         .machine
         .receive(&input, client.now, &mut client.host, &mut unread);

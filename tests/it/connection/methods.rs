@@ -1,6 +1,7 @@
 //! Declarations, bindings and the rest that is answered once (specification §3.3), and replies that wait for the disk.
 
 use leveret::model::Lsn;
+use leveret::protocol::output::Output;
 
 use crate::connection::script::Script;
 use crate::connection::wire;
@@ -260,10 +261,10 @@ fn a_new_secret_is_accepted() {
 #[test]
 fn the_obsolete_ticket_is_one() {
     let mut client = Script::open_channel(1);
-    let mut out = Vec::new();
+    let mut out = Output::default();
     let request = wire::encode("access.request 1");
     client
         .machine
         .receive(&request, client.now, &mut client.host, &mut out);
-    assert_eq!(out, wire::frame(1, 1, &[0, 30, 0, 11, 0, 1]));
+    assert_eq!(out.to_vec(), wire::frame(1, 1, &[0, 30, 0, 11, 0, 1]));
 }

@@ -15,6 +15,7 @@ use leveret::model::Lsn;
 use leveret::protocol::envelope::Cut;
 use leveret::protocol::envelope::cut;
 use leveret::protocol::header::AMQP_0_9_1;
+use leveret::protocol::output::Output;
 
 /// See the module's documentation.
 pub(super) struct Script {
@@ -23,7 +24,7 @@ pub(super) struct Script {
     pub(super) now: Instant,
     /// Sent, not yet taken.
     input: Vec<u8>,
-    output: Vec<u8>,
+    output: Output,
     decoder: Decoder,
     lines: VecDeque<String>,
     /// Bytes of deliveries that the outbox may forget.
@@ -44,7 +45,7 @@ impl Script {
             host: Toy::default(),
             now,
             input: Vec::new(),
-            output: Vec::new(),
+            output: Output::default(),
             decoder: Decoder::default(),
             lines: VecDeque::new(),
             released: 0,
@@ -169,14 +170,15 @@ impl Script {
     }
 
     fn read_output(&mut self) {
+        let octets = self.output.to_vec();
         let mut at = 0;
-        while at < self.output.len() {
-            if self.output[at..].starts_with(b"AMQP") {
+        while at < octets.len() {
+            if octets[at..].starts_with(b"AMQP") {
                 self.lines.push_back("protocol-header".to_owned());
                 at += 8;
                 continue;
             }
-            match cut(&self.output[at..], 0) {
+            match cut(&octets[at..], 0) {
                 Ok(Cut::Frame { frame, consumed }) => {
                     assert!(consumed <= 131_072, "a frame larger than was agreed");
                     self.lines.extend(self.decoder.line(&frame));
