@@ -95,6 +95,7 @@ impl Connection {
         match frame.kind {
             FRAME_HEARTBEAT => {}
             FRAME_METHOD => {
+                self.said = true;
                 self.flush(turn);
                 match parse_method(frame.payload) {
                     Ok(method) => self.connection_method(method, frame.payload, turn),
@@ -133,6 +134,7 @@ impl Connection {
         }
         let outcome = match parse_method(frame.payload) {
             Ok(Method::Publish(publish)) => {
+                self.said = true;
                 if self.block_publisher(turn) {
                     return 0;
                 }
@@ -157,6 +159,7 @@ impl Connection {
                 self.gather_settle(id, tag, false, returned(requeue), turn)
             }
             Ok(method @ (Method::Qos { .. } | Method::Other(_))) => {
+                self.said = true;
                 self.flush(turn);
                 self.other_method(id, method, frame.payload, turn)
             }

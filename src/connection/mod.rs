@@ -140,6 +140,8 @@ pub struct Connection {
     /// Octets the last `receive` left behind, so that they do not count as life again.
     left_behind: usize,
     needed: usize,
+    /// The last `receive` took something else than acknowledgements and heartbeats.
+    said: bool,
     /// `receive` stopped at [`OUTPUT_BYTES_MAX`].
     clogged: bool,
     ending: Option<Ending>,
@@ -168,6 +170,7 @@ impl Connection {
             host_open: false,
             left_behind: 0,
             needed: FRAME_HEAD_BYTES + 1,
+            said: false,
             clogged: false,
             ending: None,
         }
@@ -191,6 +194,7 @@ impl Connection {
         let turn = &mut Turn { host, out, now };
         let mut taken = 0;
         self.clogged = false;
+        self.said = false;
         while taken < input.len() && self.takes_frames() {
             if turn.out.len() >= OUTPUT_BYTES_MAX {
                 self.clogged = true;
@@ -209,6 +213,12 @@ impl Connection {
     /// Octets that must be in the buffer before [`Connection::receive`] can go on: those of the frame it stopped at.
     pub fn needed(&self) -> usize {
         self.needed
+    }
+
+    /// Whether the last [`Connection::receive`] took anything that the client may want an answer to: not only
+    /// acknowledgements and heartbeats.
+    pub fn said(&self) -> bool {
+        self.said
     }
 
     /// Whether to read the socket and call [`Connection::receive`]. Not while a reply waits for the disk, while the

@@ -318,7 +318,7 @@ impl Driver {
             Ok::<usize, io::Error>(count)
         });
         if let Ok(count) = &result {
-            moderation::note_read(*count);
+            moderation::note_read(*count, self.ends.machine.said());
         }
         match result {
             Ok(0) => Err(End::Gone(None)),

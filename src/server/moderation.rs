@@ -3,7 +3,9 @@
 //! At 100,000 such messages a second a loop would sleep and wake for each one, which costs far more than the message. When
 //! its reads are that many and that small, the loop naps before it asks for more, so that a batch gathers. The gate
 //! opens and closes by what reads bring: low rates, requests that wait for an answer, and clients that write in batches
-//! never see a nap. A nap is short against what a network takes, and no longer than a fraction of a millisecond.
+//! never see a nap. Where somebody beside the one that is gathered says a single thing, as who waits for an answer does,
+//! the gate closes for long: such a client meets one nap in 500 of its time. A nap is short against what a network
+//! takes, and no longer than a fraction of a millisecond.
 //!
 //! State is a loop's own; nothing is shared.
 
@@ -29,6 +31,12 @@ const GATHERED_MIN: u64 = 8;
 /// A nap that gathers more than this holds its clients up.
 const GATHERED_BYTES_MAX: u64 = 256 * 1024;
 
+/// A read that brings less than so many small ones after a nap is of a client that does not stream.
+const STREAM_MIN: u64 = 4;
+
+/// How long the gate stays shut for clients that do not stream.
+const SHUT: Duration = Duration::from_millis(100);
+
 /// After so many naps in vain the gate closes.
 const VAIN_MAX: u32 = 3;
 
@@ -41,18 +49,19 @@ struct Moderation {
     /// Octets of a small read when the gate opened; `None`: it is closed.
     open: Option<u64>,
     vain: u32,
+    /// Somebody said a single thing.
+    lone: bool,
+    /// The gate does not open before.
+    shut_until: Option<Instant>,
 }
 
 thread_local! {
     static LOOP: RefCell<Moderation> = RefCell::default();
 }
 
-/// A connection of this loop read so many octets.
-pub(super) fn note_read(bytes: usize) {
-    LOOP.with_borrow_mut(|moderation| {
-        moderation.reads += 1;
-        moderation.bytes += bytes as u64;
-    });
+/// A connection of this loop read so many octets, in which the client said something that may want an answer.
+pub(super) fn note_read(bytes: usize, said: bool) {
+    LOOP.with_borrow_mut(|moderation| moderation.note(bytes as u64, said));
 }
 
 /// The loop has nothing to do: it naps if that will gather something.
@@ -64,6 +73,12 @@ pub(super) fn before_park(now: impl Fn() -> Instant) {
 }
 
 impl Moderation {
+    fn note(&mut self, bytes: u64, said: bool) {
+        self.reads += 1;
+        self.bytes += bytes;
+        self.lone |= said && self.open.is_some_and(|small| bytes < small * STREAM_MIN);
+    }
+
     /// Whether to nap.
     fn judge(&mut self, now: impl Fn() -> Instant) -> bool {
         match self.open {
@@ -75,7 +90,8 @@ impl Moderation {
                 let small = self.bytes / u64::from(self.reads);
                 let took = self.since.replace(now).map(|since| now - since);
                 let is_fast = took.is_some_and(|took| took < READ_INTERVAL * self.reads);
-                if is_fast && small <= SMALL_READ_BYTES {
+                let is_shut = self.shut_until.is_some_and(|until| now < until);
+                if !is_shut && is_fast && small <= SMALL_READ_BYTES {
                     self.open = Some(small.max(1));
                     self.vain = 0;
                 }
@@ -83,13 +99,17 @@ impl Moderation {
             Some(small) => {
                 let in_vain = self.bytes < small * GATHERED_MIN;
                 self.vain = if in_vain { self.vain + 1 } else { 0 };
-                if self.vain >= VAIN_MAX || self.bytes > GATHERED_BYTES_MAX {
+                if self.lone && self.reads > 1 {
+                    self.shut_until = Some(now() + SHUT);
+                    self.open = None;
+                    self.since = None;
+                } else if self.vain >= VAIN_MAX || self.bytes > GATHERED_BYTES_MAX {
                     self.open = None;
                     self.since = None;
                 }
             }
         }
-        (self.reads, self.bytes) = (0, 0);
+        (self.reads, self.bytes, self.lone) = (0, 0, false);
         self.open.is_some()
     }
 }
@@ -118,8 +138,7 @@ mod tests {
         fn run(&mut self, times: u32, bytes: u64, every: Duration) -> bool {
             let mut naps = false;
             for _ in 0..times {
-                self.moderation.reads += 1;
-                self.moderation.bytes += bytes;
+                self.moderation.note(bytes, true);
                 self.passed += every;
                 let now = self.began + self.passed;
                 naps = self.moderation.judge(|| now);
@@ -135,6 +154,20 @@ mod tests {
         assert!(!Loop::new().run(10_000, 60, micros(20)), "too slow");
         assert!(!Loop::new().run(10_000, 4000, micros(5)), "batches");
         assert!(!Loop::new().run(100, 60, micros(1)), "too few");
+    }
+
+    #[test]
+    fn who_says_single_things_beside_others_is_not_made_to_wait() {
+        let micros = Duration::from_micros;
+        let mut moderated = Loop::new();
+        assert!(moderated.run(256, 60, micros(5)));
+        moderated.moderation.note(21, false);
+        assert!(moderated.run(1, 6000, micros(250)), "acknowledgements only");
+        moderated.moderation.note(60, true);
+        assert!(!moderated.run(1, 6000, micros(250)), "a request");
+        let mut naps = |reads: u32| (0..reads).any(|_| moderated.run(1, 60, micros(5)));
+        assert!(!naps(16_000), "for a while");
+        assert!(naps(16_000), "not for ever");
     }
 
     #[test]
