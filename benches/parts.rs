@@ -1,4 +1,5 @@
-//! Time of single operations on the hot path: cut, parse, route, enqueue to delivery, settle.
+//! Time of single operations on the hot path: cut, parse, route, enqueue to delivery, settle, encode. (What confirms cost
+//! in whole is counted by `instructions`.)
 //!
 //! `cargo bench --bench parts`. Each figure stands for one message in a batch of 1,000 small ones (32 bytes, transient),
 //! which is what a busy connection reads at once. A rise by more than the spread that divan shows is a regression.
@@ -11,6 +12,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use amq_protocol::types::AMQPValue;
+use amq_protocol::types::FieldTable;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use leveret::model::Arguments;
@@ -18,6 +21,7 @@ use leveret::model::ChannelId;
 use leveret::model::ConsumerId;
 use leveret::model::ConsumerTag;
 use leveret::model::Delivered;
+use leveret::model::DeliveryTag;
 use leveret::model::ExchangeName;
 use leveret::model::Outbox;
 use leveret::model::Position;
@@ -28,10 +32,12 @@ use leveret::model::RunBuilder;
 use leveret::model::message::Traits;
 use leveret::model::message::route;
 use leveret::model::outbox::Parcel;
+use leveret::protocol::encode;
 use leveret::protocol::envelope::Cut;
 use leveret::protocol::envelope::FRAME_METHOD;
 use leveret::protocol::envelope::cut;
 use leveret::protocol::method::parse_method;
+use leveret::protocol::output::Output;
 use leveret::queue::ChannelLimit;
 use leveret::queue::Consumer;
 use leveret::queue::Queue;
@@ -125,6 +131,86 @@ fn route_one_of_10_000(bencher: Bencher, kind: Kind) {
         found.clear();
         router.route(black_box("stock.usd.5000"), None, &mut found);
         assert_eq!(found.len(), 1);
+    });
+}
+
+/// A message for an exchange of each type with 20 bindings.
+#[divan::bench(args = [
+    Kind::Direct, Kind::Fanout, Kind::Topic, Kind::Headers, Kind::ConsistentHash, Kind::ModulusHash, Kind::Random,
+])]
+fn route_with_20_bindings(bencher: Bencher, kind: Kind) {
+    let mut router = Router::new(kind);
+    for index in 0..20_u32 {
+        let (key, arguments) = match kind {
+            Kind::Headers => (String::new(), headers(index)),
+            // A weight.
+            Kind::ConsistentHash => ("1".to_owned(), Arguments::default()),
+            Kind::Direct | Kind::Fanout | Kind::Topic | Kind::ModulusHash | Kind::Random => {
+                (format!("stock.usd.{index}"), Arguments::default())
+            }
+        };
+        router
+            .bind(&RoutingKey::known(&key), &arguments, index)
+            .expect("a binding");
+    }
+    let message = matches!(kind, Kind::Headers).then(|| {
+        let mut table = FieldTable::default();
+        table.insert("number".into(), AMQPValue::LongInt(7));
+        table
+    });
+    let mut found = Vec::new();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        found.clear();
+        router.route(black_box("stock.usd.7"), message.as_ref(), &mut found);
+        assert!(!found.is_empty());
+    });
+}
+
+fn headers(number: u32) -> Arguments {
+    let mut table = FieldTable::default();
+    table.insert("x-match".into(), AMQPValue::LongString("all".into()));
+    table.insert("number".into(), AMQPValue::LongInt(number as i32));
+    Arguments::from(table)
+}
+
+/// Deliveries are written as frames: small bodies are copied, large ones stay where they are.
+#[divan::bench(args = [32, 1024, 65_536])]
+fn encode_deliveries(bencher: Bencher, body_bytes: usize) {
+    let route = route(&ExchangeName::known(""), "orders");
+    let mut builder = RunBuilder::default();
+    let count = (1_000_000 / body_bytes).min(MESSAGES);
+    for _ in 0..count {
+        builder.push(&route, HEADER, &vec![b'x'; body_bytes], Traits::default());
+    }
+    let run = builder.finish();
+    let mut out = Output::default();
+    bencher.counter(ItemsCount::new(count)).bench_local(|| {
+        out.clear();
+        for message in run.iter() {
+            let (tag, header) = (DeliveryTag(1), message.header());
+            encode::deliver(
+                &mut out,
+                ChannelId(1),
+                "c",
+                tag,
+                false,
+                message,
+                header,
+                131_072,
+            );
+        }
+    });
+}
+
+/// A confirm for each message, as frames.
+#[divan::bench]
+fn encode_confirms(bencher: Bencher) {
+    let mut out = Vec::new();
+    bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
+        out.clear();
+        for tag in 0..MESSAGES {
+            encode::ack(&mut out, ChannelId(1), DeliveryTag(tag as u64), false);
+        }
     });
 }
 

@@ -13,11 +13,11 @@ pub struct BrokerProcess {
 
 /// What a process has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Usage {
+pub struct Usage {
     /// Seconds of CPU time, in the process and in the kernel for it.
-    pub(super) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Resident memory.
-    pub(super) rss_bytes: u64,
+    pub rss_bytes: u64,
 }
 
 impl BrokerProcess {
@@ -26,7 +26,8 @@ impl BrokerProcess {
         Self { pid }
     }
 
-    pub(super) fn usage(self) -> Result<Usage, PerfError> {
+    /// What it has used by now.
+    pub fn usage(self) -> Result<Usage, PerfError> {
         self.read().map_err(|source| PerfError::Process {
             pid: self.pid,
             source,

@@ -27,6 +27,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 pub use broker_process::BrokerProcess;
+pub use broker_process::Usage;
 use latency::Latencies;
 pub use latency::Percentiles;
 pub use options::Options;

@@ -23,7 +23,7 @@ pub struct Polling {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `amqp://user:password@host:port/vhost`.
     pub uri: String,

@@ -274,10 +274,11 @@ fn queues_are_listed_and_found_by_their_names() {
         named(&vhosts, "/"),
         &json!({"messages": 2, "messages_ready": 1, "messages_unacknowledged": 1}),
     );
-    assert_eq!(
-        &get(broker.http(), "/api/vhosts/%2F").json(),
-        named(&vhosts, "/")
-    );
+    // What the answer to the last request took is counted a moment after the client has it.
+    eventually("one alone is shown as in the list", || {
+        let vhosts = get(broker.http(), "/api/vhosts").json();
+        &get(broker.http(), "/api/vhosts/%2F").json() == named(&vhosts, "/")
+    });
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod durability;
 mod floors;
 mod http;
 mod operating;
+mod perf;
 mod process;
 mod prometheus;
 #[path = "../fuzz/toy.rs"]
