@@ -40,6 +40,11 @@ pub enum CallError {
 
 /// Asks the node that runs on `data_dir`. Blocks until it has answered.
 pub fn call(data_dir: &Path, request: &Request) -> Result<Value, CallError> {
+    call_with_body(data_dir, request, &[])
+}
+
+/// The same, with octets that the request is about.
+pub fn call_with_body(data_dir: &Path, request: &Request, body: &[u8]) -> Result<Value, CallError> {
     let path = data_dir.join(SOCKET_NAME);
     let mut stream = UnixStream::connect(&path).map_err(|error| {
         let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
@@ -51,7 +56,7 @@ pub fn call(data_dir: &Path, request: &Request) -> Result<Value, CallError> {
             CallError::NoAnswer(error)
         }
     })?;
-    let answer = converse(&mut stream, request).map_err(CallError::NoAnswer)?;
+    let answer = converse(&mut stream, request, body).map_err(CallError::NoAnswer)?;
     let malformed = || CallError::NoAnswer(io::ErrorKind::InvalidData.into());
     let mut answer: Value = serde_json::from_slice(&answer).map_err(|_| malformed())?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
@@ -65,10 +70,16 @@ pub fn call(data_dir: &Path, request: &Request) -> Result<Value, CallError> {
     answer.get_mut("ok").map(Value::take).ok_or_else(malformed)
 }
 
-fn converse(stream: &mut UnixStream, request: &Request) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(request)?;
+fn converse(stream: &mut UnixStream, request: &Request, body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_value(request)?;
+    if !body.is_empty() {
+        line["body_bytes"] = body.len().into();
+    }
+    let mut line = line.to_string().into_bytes();
     line.push(b'\n');
     stream.write_all(&line)?;
+    // A node that refuses it answers before it has read all of it.
+    let _ = stream.write_all(body);
     let mut answer = Vec::new();
     BufReader::new(stream).read_until(b'\n', &mut answer)?;
     if answer.is_empty() {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::admin::BODY_BYTES_MAX;
 use crate::admin::operate;
 use crate::admin::operate::NodeFacts;
 use crate::admin::operate::Operation;
@@ -25,21 +26,43 @@ pub enum Request {
     Operate(Operation),
 }
 
-/// Does what a line asks; the answer's line. May take long, and ends soon after `go_on` answers `false`.
+/// How many octets follow a line.
+pub(super) fn body_bytes(line: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Announced {
+        #[serde(default)]
+        body_bytes: u64,
+    }
+    let announced = serde_json::from_slice::<Announced>(line);
+    announced.map_or(0, |announced| announced.body_bytes)
+}
+
+/// The answer to a body that is too long.
+pub(super) fn too_long() -> String {
+    let text = format!("no more than {BODY_BYTES_MAX} octets can be taken at once");
+    format!("{}\n", json!({ "error": text, "exit": operate::DATA }))
+}
+
+/// Does what a line and its body ask; the answer's line. May take long, and ends soon after `go_on` answers `false`.
 pub(super) fn answer(
-    broker: &Broker,
     node: &NodeFacts,
     line: &[u8],
+    body: &[u8],
     go_on: &dyn Fn() -> bool,
 ) -> String {
     let answer = match serde_json::from_slice(line) {
         Ok(Request::Operate(operation)) => {
-            return match operate::run(broker, node, operation) {
+            return match operate::run(node, operation, body) {
                 Ok(value) => json!({ "ok": value }).to_string(),
                 Err(failed) => json!({ "error": failed.text, "exit": failed.exit }).to_string(),
             };
         }
-        Ok(request) => run(broker, request, go_on),
+        Ok(request) => match node.application.running() {
+            Some(running) => run(&running.broker, request, go_on),
+            None => {
+                Err("the application is stopped: start it with rabbitmqctl start_app".to_owned())
+            }
+        },
         Err(error) => Err(format!("not understood: {error}")),
     };
     match answer {

@@ -1,9 +1,11 @@
 //! The local door: commands of operators on the node's own machine, over a socket in the data directory.
 //!
 //! Who may write to the socket may do everything; it is the owner's alone. A request is one line of JSON, an object with
-//! the name of its `command`; the answer is one line, `{"ok": …}` or `{"error": "…"}`. Any number of requests may follow
-//! each other. Everything has a bound: callers, the length of a line, how long a caller may be silent.
+//! the name of its `command`; with `body_bytes` so many octets follow the line. The answer is one line, `{"ok": …}` or
+//! `{"error": "…"}`. Any number of requests may follow each other. Everything has a bound: callers, the length of a line
+//! and of a body, how long a caller may be silent.
 
+mod application;
 mod client;
 mod commands;
 mod operate;
@@ -27,12 +29,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::broker::Broker;
+pub use application::Application;
+pub use application::Control;
+pub use application::Slot;
 pub use client::CallError;
 pub use client::call;
+pub use client::call_with_body;
 pub use commands::Request;
 pub use operate::Bound;
 pub use operate::NodeFacts;
@@ -49,6 +55,12 @@ const CALLERS_MAX: usize = 16;
 /// Longest request.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Longest body: definitions of a million queues.
+pub const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bodies at a time; who comes with another one waits.
+const BODIES_MAX: usize = 1;
+
 /// How long a caller may take for a request.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -64,7 +76,7 @@ pub struct LocalDoor {
 
 impl LocalDoor {
     /// Opens the socket in the data directory, which the caller's store holds, and serves it from a thread of its own.
-    pub fn open(broker: Arc<Broker>, node: NodeFacts) -> io::Result<Self> {
+    pub fn open(node: NodeFacts) -> io::Result<Self> {
         let path = node.data_dir.join(SOCKET_NAME);
         let listener = listen(&path)?;
         let (stop, stopped) = watch::channel(false);
@@ -76,7 +88,7 @@ impl LocalDoor {
             .spawn(move || {
                 runtime.block_on(async {
                     match UnixListener::from_std(listener) {
-                        Ok(listener) => serve(broker, Arc::new(node), listener, stopped).await,
+                        Ok(listener) => serve(Arc::new(node), listener, stopped).await,
                         Err(error) => tracing::error!(%error, "cannot serve the local socket"),
                     }
                 });
@@ -111,13 +123,21 @@ fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     Ok(socket.into())
 }
 
-async fn serve(
-    broker: Arc<Broker>,
+/// What all callers share.
+#[derive(Clone)]
+struct Desk {
     node: Arc<NodeFacts>,
-    listener: UnixListener,
+    bodies: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
-) {
+}
+
+async fn serve(node: Arc<NodeFacts>, listener: UnixListener, stopped: watch::Receiver<bool>) {
     let mut stop = stopped.clone();
+    let desk = Desk {
+        node,
+        bodies: Arc::new(Semaphore::new(BODIES_MAX)),
+        stopped,
+    };
     let mut callers = JoinSet::new();
     loop {
         tokio::select! {
@@ -125,7 +145,7 @@ async fn serve(
             Some(_) = callers.join_next() => {}
             accepted = listener.accept(), if callers.len() < CALLERS_MAX => match accepted {
                 Ok((stream, _)) => {
-                    callers.spawn(converse(Arc::clone(&broker), Arc::clone(&node), stream, stopped.clone()));
+                    callers.spawn(converse(desk.clone(), stream));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a caller on the local socket");
@@ -138,13 +158,8 @@ async fn serve(
 }
 
 /// Answers one caller until it goes, says nothing any more or the node stops.
-async fn converse(
-    broker: Arc<Broker>,
-    node: Arc<NodeFacts>,
-    stream: UnixStream,
-    stopped: watch::Receiver<bool>,
-) {
-    let mut stop = stopped.clone();
+async fn converse(desk: Desk, stream: UnixStream) {
+    let mut stop = desk.stopped.clone();
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
@@ -156,14 +171,35 @@ async fn converse(
         if !matches!(read, Ok(Ok(octets)) if octets > 0) {
             return;
         }
-        let (broker, node, stopped) = (Arc::clone(&broker), Arc::clone(&node), stopped.clone());
+        let announced = commands::body_bytes(&line);
+        if announced > BODY_BYTES_MAX {
+            let refused = commands::too_long();
+            let _ = stream.write_all(refused.as_bytes()).await;
+            return;
+        }
+        // Kept until the answer is there, for that is how long the body is.
+        let mut turn = None;
+        let mut body = Vec::new();
+        if announced > 0 {
+            turn = Arc::clone(&desk.bodies).acquire_owned().await.ok();
+            let mut limited = (&mut stream).take(announced);
+            let read = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                read = tokio::time::timeout(SILENCE_MAX, limited.read_to_end(&mut body)) => read,
+            };
+            if !matches!(read, Ok(Ok(octets)) if octets as u64 == announced) {
+                return;
+            }
+        }
+        let (node, stopped) = (Arc::clone(&desk.node), desk.stopped.clone());
         let answer = tokio::task::spawn_blocking(move || {
-            commands::answer(&broker, &node, &line, &|| !*stopped.borrow())
+            commands::answer(&node, &line, &body, &|| !*stopped.borrow())
         });
         let Ok(mut answer) = answer.await else {
             tracing::error!("a command on the local socket ended in a panic");
             return;
         };
+        drop(turn);
         answer.push('\n');
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;

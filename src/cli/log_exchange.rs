@@ -15,7 +15,7 @@ use tracing::Level;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::broker::Broker;
+use crate::admin::Slot;
 
 /// Lines that may wait to be published.
 const LINES_MAX: usize = 1024;
@@ -110,16 +110,18 @@ pub(super) struct LogExchange {
 }
 
 impl LogExchange {
-    /// Publishes `lines`, those that wait already first.
+    /// Publishes `lines`, those that wait already first. While the application is stopped there is nowhere to publish to.
     pub(super) fn start(
         lines: Lines,
-        broker: Arc<Broker>,
-        now: impl Fn() -> u64 + Send + 'static,
+        application: Arc<Slot>,
+        now: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
         let Lines { sender, receiver } = lines;
         let publish = move || {
             while let Ok(Line::Text { level, text }) = receiver.recv() {
-                broker.publish_log(level, &text, now());
+                if let Some(running) = application.running() {
+                    running.broker.publish_log(level, &text, now());
+                }
             }
         };
         let thread = std::thread::Builder::new()

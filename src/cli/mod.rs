@@ -2,10 +2,12 @@
 //!
 //! Errors go to standard error as one line that says what to do, and end with exit code 1; wrong usage with 2.
 
+mod application;
 mod backup;
 mod ctl;
 mod log_exchange;
 mod logs;
+mod options;
 mod perf;
 mod serve;
 mod store;

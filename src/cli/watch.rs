@@ -9,22 +9,27 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::time::MissedTickBehavior;
 
-use crate::broker::Broker;
+use crate::admin::Control;
+use crate::admin::Slot;
 use crate::metrics::machine::Levels;
 
 /// Between two looks at memory and disk, as RabbitMQ looks at its memory.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why the node stops.
-pub(super) enum Stop {
+/// What the main thread hears of.
+pub(super) enum Event {
+    /// The node is to end.
     Signal(&'static str),
+    /// Nothing is durable any more.
     StoreFailed,
+    /// An operator wants something of the application, and waits for it.
+    Control(Control, mpsc::SyncSender<Result<(), String>>),
 }
 
 /// SIGTERM and SIGINT end the node in order; SIGHUP, which terminals send, does not end it at all.
 pub(super) fn start(
-    stop: mpsc::SyncSender<Stop>,
-    broker: Arc<Broker>,
+    events: mpsc::SyncSender<Event>,
+    application: Arc<Slot>,
     data_dir: PathBuf,
 ) -> Result<(), std::io::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -47,11 +52,13 @@ pub(super) fn start(
                         _ = interrupt.recv() => "SIGINT",
                         _ = hang_up.recv() => continue,
                         _ = looks.tick() => {
-                            broker.weigh(Levels::look(&data_dir));
+                            if let Some(running) = application.running() {
+                                running.broker.weigh(Levels::look(&data_dir));
+                            }
                             continue;
                         }
                     };
-                    if stop.try_send(Stop::Signal(name)).is_err() {
+                    if events.try_send(Event::Signal(name)).is_err() {
                         return;
                     }
                 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::auth::PasswordHash;
+use crate::broker::FEATURES;
 use crate::broker::Protocol;
 use crate::management::Api;
 use crate::management::ApiError;
@@ -22,7 +23,6 @@ use crate::management::overview::put_churn;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::metrics::machine::Machine;
-use crate::model::Release;
 
 type Answer = Result<Json<Value>, ApiError>;
 
@@ -353,43 +353,6 @@ pub(super) async fn reset_node(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What RabbitMQ 3.13 lets operators enable, and what is always there here.
-const FEATURES: [(&str, &str); 12] = [
-    (
-        "classic_mirrored_queue_version",
-        "Support setting version for classic mirrored queues",
-    ),
-    (
-        "direct_exchange_routing_v2",
-        "v2 direct exchange routing implementation",
-    ),
-    (
-        "drop_unroutable_metric",
-        "Count unroutable publishes to be dropped in stats",
-    ),
-    (
-        "empty_basic_get_metric",
-        "Count AMQP `basic.get` on empty queues in stats",
-    ),
-    ("feature_flags_v2", "Feature flags subsystem V2"),
-    (
-        "implicit_default_bindings",
-        "Default bindings are now implicit, instead of being stored in the database",
-    ),
-    ("maintenance_mode_status", "Maintenance mode status"),
-    ("quorum_queue", "Support queues of type `quorum`"),
-    ("stream_queue", "Support queues of type `stream`"),
-    ("stream_filtering", "Support for stream filtering."),
-    (
-        "user_limits",
-        "Configure connection and channel limits for a user",
-    ),
-    (
-        "virtual_host_metadata",
-        "Virtual host metadata (description, tags, etc)",
-    ),
-];
-
 pub(super) async fn feature_flags(_: Caller, query: Query) -> Answer {
     let rows = FEATURES.iter().map(|(name, description)| {
         json!({
@@ -415,55 +378,18 @@ pub(super) async fn enable_feature_flag(
     }
 }
 
-/// What RabbitMQ is about to drop: its name, description, phase, and whether it may be used here.
-fn deprecated(api: &Api) -> Vec<(&'static str, &'static str, &'static str, bool)> {
-    let permitted = api.broker.options().permitted;
-    let mirrors = match api.broker.options().release {
-        Release::V3 => "permitted_by_default",
-        Release::V4 => "removed",
-    };
-    let usual = "permitted_by_default";
-    vec![
-        (
-            "classic_queue_mirroring",
-            "Classic mirrored queues are deprecated.",
-            mirrors,
-            permitted.classic_queue_mirroring,
-        ),
-        (
-            "global_qos",
-            "Global QoS is deprecated.",
-            usual,
-            api.options.global_qos,
-        ),
-        (
-            "queue_master_locator",
-            "queue-master-locator is deprecated.",
-            usual,
-            permitted.queue_master_locator,
-        ),
-        (
-            "transient_nonexcl_queues",
-            "Transient non-exclusive queues are deprecated.",
-            usual,
-            permitted.transient_nonexcl_queues,
-        ),
-    ]
-}
-
 pub(super) async fn deprecated_features(_: Caller, State(api): State<Api>, query: Query) -> Answer {
-    let rows = deprecated(&api)
-        .into_iter()
-        .map(|(name, description, phase, permitted)| {
-            json!({
-                "name": name,
-                "desc": description,
-                "deprecation_phase": phase,
-                "doc_url": "",
-                "provided_by": "rabbit",
-                "state": if permitted { "permitted" } else { "denied" },
-            })
-        });
+    let all = api.broker.deprecated_features(api.options.global_qos);
+    let rows = all.iter().map(|feature| {
+        json!({
+            "name": feature.name,
+            "desc": feature.description,
+            "deprecation_phase": feature.phase,
+            "doc_url": "",
+            "provided_by": "rabbit",
+            "state": if feature.permitted { "permitted" } else { "denied" },
+        })
+    });
     listing::reply(&query, rows.collect(), &["name"])
 }
 
@@ -473,35 +399,13 @@ pub(super) async fn deprecated_features_used(
     State(api): State<Api>,
     query: Query,
 ) -> Answer {
-    let vhosts = api.broker.vhosts();
-    let any_queue = |wanted: &dyn Fn(&crate::vhost::QueueHandle) -> bool| {
-        let mut queues = vhosts.iter().flat_map(|vhost| vhost.queues());
-        queues.any(|queue| wanted(&queue))
-    };
-    let used = |name: &str| match name {
-        "transient_nonexcl_queues" => any_queue(&|queue| !queue.durable && queue.owner.is_none()),
-        "queue_master_locator" => {
-            any_queue(&|queue| queue.arguments.value("x-queue-master-locator").is_some())
-        }
-        "classic_queue_mirroring" => vhosts.iter().any(|vhost| {
-            let policies = vhost.policies(crate::vhost::policies::PolicyKind::Ordinary);
-            policies
-                .iter()
-                .any(|policy| policy.definition.contains_key("ha-mode"))
-        }),
-        "global_qos" => {
-            let open = api.broker.connections().list();
-            let mut channels = open.iter().flat_map(|open| open.channels());
-            channels.any(|channel| channel.stats.global_prefetch.get() > 0)
-        }
-        _ => false,
-    };
-    let rows = deprecated(&api).into_iter().filter(|(name, ..)| used(name));
-    let rows = rows.map(|(name, description, phase, _)| {
+    let mut all = api.broker.deprecated_features(api.options.global_qos);
+    all.retain(|feature| api.broker.uses_deprecated(feature.name));
+    let rows = all.iter().map(|feature| {
         json!({
-            "name": name,
-            "desc": description,
-            "deprecation_phase": phase,
+            "name": feature.name,
+            "desc": feature.description,
+            "deprecation_phase": feature.phase,
             "doc_url": "",
             "provided_by": "rabbit",
         })

@@ -47,7 +47,7 @@ pub fn open_all(addresses: &[SocketAddr]) -> Result<Vec<Listener>, ListenError> 
 }
 
 /// `[::]` also takes IPv4; where there is no IPv6 it falls back to `0.0.0.0`.
-fn open_one(address: SocketAddr) -> Result<Listener, ListenError> {
+pub(super) fn open_one(address: SocketAddr) -> Result<Listener, ListenError> {
     match bind(address) {
         Err(error) if no_ipv6(&error) && address.ip().is_unspecified() => {
             let v4 = SocketAddr::from(([0, 0, 0, 0], address.port()));

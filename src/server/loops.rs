@@ -30,6 +30,7 @@ pub(super) struct Setup {
     pub(super) moderate_reads: bool,
     pub(super) connection: ConnectionOptions,
     pub(super) stopped: watch::Receiver<bool>,
+    pub(super) suspended: watch::Receiver<bool>,
     pub(super) clock: Clock,
     pub(super) open: OpenCount,
 }
@@ -80,7 +81,8 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
     if setup.loops == 1 {
         // It takes its connections itself: nobody need wake it up for them.
         let (listeners, stopped) = (setup.listeners, setup.stopped);
-        let serve = move || serve_alone(listeners, context, stopped);
+        let suspended = setup.suspended;
+        let serve = move || serve_alone(listeners, context, stopped, suspended);
         return Ok(vec![spawn("loop-0".to_owned(), moderated, serve)?]);
     }
     let mut threads = Vec::new();
@@ -95,8 +97,9 @@ pub(super) fn start(setup: Setup) -> io::Result<Vec<JoinHandle<()>>> {
         })?);
     }
     let (listeners, stopped) = (setup.listeners, setup.stopped);
+    let suspended = setup.suspended;
     threads.push(spawn("acceptor".to_owned(), None, move || {
-        accept_all(listeners, loops, stopped)
+        accept_all(listeners, loops, stopped, suspended)
     })?);
     Ok(threads)
 }
@@ -153,13 +156,14 @@ async fn serve_alone(
     listeners: Vec<Listener>,
     context: Context,
     mut stopped: watch::Receiver<bool>,
+    suspended: watch::Receiver<bool>,
 ) {
     tokio::spawn(timers::run(Arc::clone(&context.broker), context.clock));
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
             let context = context.clone();
-            tokio::spawn(accept(listener, async move |socket| {
+            tokio::spawn(accept(listener, suspended.clone(), async move |socket| {
                 tokio::spawn(connection::run(socket, context.clone()));
                 true
             }))
@@ -174,11 +178,12 @@ async fn accept_all(
     listeners: Vec<Listener>,
     loops: Vec<mpsc::Sender<TcpStream>>,
     mut stopped: watch::Receiver<bool>,
+    suspended: watch::Receiver<bool>,
 ) {
     for listener in listeners {
         let loops = loops.clone();
         let mut turn = 0;
-        tokio::spawn(accept(listener, async move |socket| {
+        tokio::spawn(accept(listener, suspended.clone(), async move |socket| {
             let Ok(socket) = socket.into_std() else {
                 return true;
             };

@@ -50,6 +50,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     broker: Arc<Broker>,
     stop: watch::Sender<bool>,
+    suspend: watch::Sender<bool>,
     threads: Vec<std::thread::JoinHandle<()>>,
     shutdown_timeout: Duration,
     clock: Clock,
@@ -62,6 +63,7 @@ impl Server {
         let listeners = open_all(&options.listen)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let (stop, stopped) = watch::channel(false);
+        let (suspend, suspended) = watch::channel(false);
         let clock = Clock::start();
         let open = OpenCount::default();
         let threads = loops::start(loops::Setup {
@@ -71,6 +73,7 @@ impl Server {
             moderate_reads: options.moderate_reads,
             connection: options.connection,
             stopped,
+            suspended,
             clock,
             open: open.clone(),
         })
@@ -79,6 +82,7 @@ impl Server {
             addresses,
             broker,
             stop,
+            suspend,
             threads,
             shutdown_timeout: options.shutdown_timeout,
             clock,
@@ -89,6 +93,11 @@ impl Server {
     /// The addresses it listens on, with the ports it was given.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Stops listening, or listens again, soon. Connections stay.
+    pub fn suspend(&self, suspended: bool) {
+        self.suspend.send_replace(suspended);
     }
 
     /// Stops accepting, asks every client to close, waits for their answers until the deadline, joins the loops.

@@ -77,6 +77,12 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The files of a store that is to be thrown away cannot be removed.
+    #[error("cannot remove the files of the store: {source}")]
+    Wipe {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The writer broke one of its own invariants; the store takes nothing more.
     #[error("the store's writer panicked: {message}; the store has stopped")]
     Panicked {

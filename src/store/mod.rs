@@ -39,6 +39,7 @@ mod stats;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wipe;
 mod writer;
 
 use std::collections::HashSet;
@@ -59,6 +60,7 @@ pub use record::CommitWaiter;
 pub use record::Definition;
 pub use record::Record;
 pub use stats::StoreStats;
+pub use wipe::wipe;
 
 use crate::model::Lsn;
 use crate::model::Position;

@@ -63,7 +63,7 @@ use crate::store::tables::QUEUES;
 
 pub(crate) const FILE_NAME: &str = "leveret.redb";
 /// A file that is not initialised yet. It gets its name only when it is a complete, empty store.
-const NEW_FILE_NAME: &str = "leveret.redb.new";
+pub(crate) const NEW_FILE_NAME: &str = "leveret.redb.new";
 
 /// Opens or creates the file in `dir`.
 pub(crate) fn open_file(

@@ -13,6 +13,7 @@ mod bystander;
 mod connection;
 mod corpus;
 mod ctl;
+mod ctl_upkeep;
 mod durability;
 mod floors;
 mod http;

@@ -3,13 +3,15 @@
 //! The rules are the broker's; here are the words and exit codes of RabbitMQ's command line for what goes wrong. Changes are
 //! on the disk before they are answered.
 
+mod definitions;
+mod features;
 mod lists;
 mod node;
+mod parameters;
 mod users;
 mod vhosts;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,10 +19,14 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin::Application;
+use crate::admin::Control;
+use crate::admin::Slot;
 use crate::auth::AuthError;
 use crate::broker::Administered;
 use crate::broker::Broker;
 use crate::model::Lsn;
+use crate::model::ReplyCode;
 use crate::vhost::Vhost;
 
 /// Who does what is done at the local door, as RabbitMQ names its command line.
@@ -31,18 +37,22 @@ const ACTING: &str = "rmq-cli";
 pub struct NodeFacts {
     /// `rabbit@host`.
     pub name: String,
-    /// Protocols and where they are listened for.
-    pub listeners: Vec<(&'static str, SocketAddr)>,
+    /// What runs.
+    pub application: Arc<Slot>,
     /// Where everything durable lives.
     pub data_dir: PathBuf,
     /// The settings that hold, by key, without passwords.
     pub settings: BTreeMap<String, Value>,
-    /// When the node started, in milliseconds since the Unix epoch.
-    pub started_at: u64,
+    /// Whether the prefetch of channels is permitted, which the AMQP door decides.
+    pub global_qos: bool,
     /// Milliseconds since the Unix epoch.
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Begins to stop the node.
     pub stop: Arc<dyn Fn() + Send + Sync>,
+    /// Does something to the application, and waits until it is done.
+    pub control: Arc<dyn Fn(Control) -> Result<(), String> + Send + Sync>,
+    /// Replaces the level of the log.
+    pub set_log_level: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
 }
 
 /// Ordinary policies, or those of operators.
@@ -240,11 +250,55 @@ pub enum Operation {
         limit: usize,
         reason: String,
     },
+    /// Whether the process is there, and what runs in it.
+    Ping,
     Status,
     Environment,
     SetMemoryWatermark(Bound),
     SetDiskLimit(Bound),
+    SetLogLevel {
+        level: String,
+    },
     Stop,
+    StopApplication,
+    StartApplication,
+    Reset,
+    /// Take no new connections.
+    Suspend {
+        /// Close those that there are.
+        drain: bool,
+    },
+    Resume,
+    ListAuthAttempts,
+    ForgetAuthAttempts,
+    ExportDefinitions,
+    /// The document is the request's body.
+    ImportDefinitions {
+        /// Not when the same document was the last to be imported so.
+        skip_if_unchanged: bool,
+    },
+    SetParameter {
+        vhost: String,
+        component: String,
+        name: String,
+        value: Value,
+    },
+    ClearParameter {
+        vhost: String,
+        component: String,
+        name: String,
+    },
+    ListParameters {
+        vhost: String,
+    },
+    ListFeatures,
+    EnableFeature {
+        /// None: all.
+        name: Option<String>,
+    },
+    ListDeprecated {
+        used: bool,
+    },
 }
 
 /// Why it was not done, in RabbitMQ's words.
@@ -257,7 +311,7 @@ pub(super) struct Failed {
 /// `EX_USAGE`
 const USAGE: u8 = 64;
 /// `EX_DATAERR`
-const DATA: u8 = 65;
+pub(super) const DATA: u8 = 65;
 /// `EX_NOUSER`
 const NO_USER: u8 = 67;
 /// `EX_UNAVAILABLE`
@@ -295,8 +349,9 @@ impl From<AuthError> for Failed {
 
 type Done = Result<Value, Failed>;
 
-/// The broker, and what is asked of it.
+/// The application, and what is asked of it.
 struct Operator<'a> {
+    running: &'a Application,
     broker: &'a Broker,
     node: &'a NodeFacts,
 }
@@ -333,53 +388,138 @@ impl Operator<'_> {
     }
 }
 
-/// Does it.
-pub(super) fn run(broker: &Broker, node: &NodeFacts, operation: Operation) -> Done {
-    let operator = Operator { broker, node };
+/// Does it. Most of it needs an application that runs, some that none does.
+pub(super) fn run(node: &NodeFacts, operation: Operation, body: &[u8]) -> Done {
+    let needs = |state: &str, how: &str| {
+        let text = format!(
+            "Error: this command requires the 'rabbit' app to be {state} on the target node. {how} with 'rabbitmqctl {}'.",
+            if state == "running" {
+                "start_app"
+            } else {
+                "stop_app"
+            }
+        );
+        Failed::new(USAGE, text)
+    };
+    let control = |control: Control| {
+        (node.control)(control)
+            .map(|()| Value::Null)
+            .map_err(|why| Failed::new(UNAVAILABLE, why))
+    };
+    let running = node.application.running();
     match operation {
-        Operation::AddUser { .. }
-        | Operation::ChangePassword { .. }
-        | Operation::AuthenticateUser { .. }
-        | Operation::DeleteUser { .. }
-        | Operation::SetUserTags { .. }
-        | Operation::ListUsers
-        | Operation::SetPermissions { .. }
-        | Operation::ClearPermissions { .. }
-        | Operation::ListPermissions { .. }
-        | Operation::ListUserPermissions { .. }
-        | Operation::SetTopicPermissions { .. }
-        | Operation::ClearTopicPermissions { .. }
-        | Operation::ListTopicPermissions { .. }
-        | Operation::ListUserTopicPermissions { .. } => operator.users(operation),
-        Operation::AddVhost { .. }
-        | Operation::UpdateVhost { .. }
-        | Operation::DeleteVhost { .. }
-        | Operation::ListVhosts
-        | Operation::Trace { .. }
-        | Operation::SetLimits { .. }
-        | Operation::ClearLimits { .. }
-        | Operation::ListLimits { .. }
-        | Operation::SetPolicy { .. }
-        | Operation::ClearPolicy { .. }
-        | Operation::ListPolicies { .. }
-        | Operation::SetGlobalParameter { .. }
-        | Operation::ClearGlobalParameter { .. }
-        | Operation::ListGlobalParameters => operator.vhosts(operation),
-        Operation::ListNothing => Ok(Value::Array(Vec::new())),
-        Operation::ListQueues { vhost } => operator.queues(&vhost),
-        Operation::ListExchanges { vhost } => operator.exchanges(&vhost),
-        Operation::ListBindings { vhost } => operator.bindings(&vhost),
-        Operation::ListConsumers { vhost } => operator.consumers(&vhost),
-        Operation::ListConnections => Ok(operator.connections()),
-        Operation::ListChannels => Ok(operator.channels()),
-        Operation::PurgeQueue { .. }
-        | Operation::DeleteQueue { .. }
-        | Operation::CloseConnection { .. }
-        | Operation::CloseConnections { .. }
-        | Operation::Status
-        | Operation::Environment
-        | Operation::SetMemoryWatermark(_)
-        | Operation::SetDiskLimit(_)
-        | Operation::Stop => operator.node(operation),
+        Operation::Ping => Ok(serde_json::json!({
+            "running": running.is_some(),
+            "pid": std::process::id(),
+            "vhosts": running.map_or(0, |running| running.broker.vhosts().len()),
+        })),
+        Operation::Stop => {
+            tracing::info!("asked to stop at the local door");
+            (node.stop)();
+            Ok(Value::Null)
+        }
+        Operation::SetLogLevel { level } => (node.set_log_level)(&level)
+            .map(|()| Value::Null)
+            .map_err(|why| Failed::new(UNAVAILABLE, why)),
+        Operation::StopApplication => {
+            // What is held here would keep the store open.
+            drop(running);
+            control(Control::Stop)
+        }
+        Operation::StartApplication => control(Control::Start),
+        Operation::Reset if running.is_some() => Err(needs("stopped", "Stop it")),
+        Operation::Reset => control(Control::Reset),
+        Operation::Suspend { drain } if running.is_some() => {
+            control(Control::Suspend)?;
+            if let Some(running) = running.filter(|_| drain) {
+                running.broker.connections().close(
+                    |_| true,
+                    ReplyCode::ConnectionForced,
+                    "Node was put into maintenance mode",
+                );
+            }
+            Ok(Value::Null)
+        }
+        Operation::Resume if running.is_some() => control(Control::Resume),
+        operation => {
+            let running = running.ok_or_else(|| needs("running", "Start it"))?;
+            let operator = Operator {
+                running: &running,
+                broker: &running.broker,
+                node,
+            };
+            operator.run(operation, body)
+        }
+    }
+}
+
+impl Operator<'_> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is left was done by `run` before there was an operator"
+    )]
+    fn run(&self, operation: Operation, body: &[u8]) -> Done {
+        match operation {
+            Operation::AddUser { .. }
+            | Operation::ChangePassword { .. }
+            | Operation::AuthenticateUser { .. }
+            | Operation::DeleteUser { .. }
+            | Operation::SetUserTags { .. }
+            | Operation::ListUsers
+            | Operation::SetPermissions { .. }
+            | Operation::ClearPermissions { .. }
+            | Operation::ListPermissions { .. }
+            | Operation::ListUserPermissions { .. }
+            | Operation::SetTopicPermissions { .. }
+            | Operation::ClearTopicPermissions { .. }
+            | Operation::ListTopicPermissions { .. }
+            | Operation::ListUserTopicPermissions { .. } => self.users(operation),
+            Operation::AddVhost { .. }
+            | Operation::UpdateVhost { .. }
+            | Operation::DeleteVhost { .. }
+            | Operation::ListVhosts
+            | Operation::Trace { .. }
+            | Operation::SetLimits { .. }
+            | Operation::ClearLimits { .. }
+            | Operation::ListLimits { .. }
+            | Operation::SetPolicy { .. }
+            | Operation::ClearPolicy { .. }
+            | Operation::ListPolicies { .. }
+            | Operation::SetGlobalParameter { .. }
+            | Operation::ClearGlobalParameter { .. }
+            | Operation::ListGlobalParameters => self.vhosts(operation),
+            Operation::ListNothing => Ok(Value::Array(Vec::new())),
+            Operation::ListQueues { vhost } => self.queues(&vhost),
+            Operation::ListExchanges { vhost } => self.exchanges(&vhost),
+            Operation::ListBindings { vhost } => self.bindings(&vhost),
+            Operation::ListConsumers { vhost } => self.consumers(&vhost),
+            Operation::ListConnections => Ok(self.connections()),
+            Operation::ListChannels => Ok(self.channels()),
+            Operation::ExportDefinitions => Ok(self.export_definitions()),
+            Operation::ImportDefinitions { skip_if_unchanged } => {
+                self.import_definitions(body, skip_if_unchanged)
+            }
+            Operation::SetParameter {
+                vhost,
+                component,
+                name,
+                value,
+            } => self.set_parameter(&vhost, &component, &name, &value),
+            Operation::ClearParameter {
+                vhost,
+                component,
+                name,
+            } => self.clear_parameter(&vhost, &component, &name),
+            Operation::ListParameters { vhost } => self.list_parameters(&vhost),
+            Operation::ListAuthAttempts => Ok(self.auth_attempts()),
+            Operation::ForgetAuthAttempts => {
+                self.broker.access().forget_attempts();
+                Ok(Value::Null)
+            }
+            Operation::ListFeatures => Ok(self.features()),
+            Operation::EnableFeature { name } => self.enable_feature(name.as_deref()),
+            Operation::ListDeprecated { used } => Ok(self.deprecated(used)),
+            operation => self.node(operation),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The node itself, its queues' contents and its connections.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 use serde_json::json;
 
 use crate::admin::operate::Bound;
-use crate::admin::operate::DATA;
 use crate::admin::operate::Done;
 use crate::admin::operate::Failed;
 use crate::admin::operate::Operation;
@@ -12,6 +13,7 @@ use crate::admin::operate::Operator;
 use crate::admin::operate::UNAVAILABLE;
 use crate::admin::operate::USAGE;
 use crate::broker::ConnectionInfo;
+use crate::broker::Protocol;
 use crate::broker::Watermark;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
@@ -45,10 +47,8 @@ impl Operator<'_> {
         match operation {
             Operation::PurgeQueue { vhost, name } => {
                 let vhost = self.vhost(&vhost)?;
-                let queue = vhost.queue(&name).ok_or_else(|| {
-                    let text = format!("no {}", vhost.queue_resource(&name));
-                    Failed::new(DATA, format!("not_found: {text}"))
-                })?;
+                let queue = vhost.queue(&name);
+                let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
                 if queue.queue_type == QueueType::Stream {
                     let resource = vhost.queue_resource(&name);
                     return Err(Failed::new(
@@ -118,11 +118,6 @@ impl Operator<'_> {
                 Ok(Value::Null)
             }
             Operation::Environment => Ok(json!(self.node.settings)),
-            Operation::Stop => {
-                tracing::info!("asked to stop at the local door");
-                (self.node.stop)();
-                Ok(Value::Null)
-            }
             _ => Ok(self.status()),
         }
     }
@@ -164,7 +159,7 @@ impl Operator<'_> {
         };
         let vhosts = self.broker.vhosts();
         let queues: usize = vhosts.iter().map(|vhost| vhost.queue_count()).sum();
-        let listeners = self.node.listeners.iter().map(|(protocol, address)| {
+        let listeners = self.running.listeners.iter().map(|(protocol, address)| {
             let ip = address.ip();
             let interface = match ip.is_ipv6() {
                 true => format!("[{ip}]"),
@@ -183,7 +178,7 @@ impl Operator<'_> {
             "pid": std::process::id(),
             "os": std::env::consts::OS,
             "uptime": self.broker_uptime(),
-            "is_under_maintenance": false,
+            "is_under_maintenance": self.running.suspended.load(Ordering::Relaxed),
             "product_name": options.product,
             "product_version": options.version,
             "rabbitmq_version": options.version,
@@ -192,7 +187,11 @@ impl Operator<'_> {
             "data_directory": self.node.data_dir.display().to_string(),
             "alarms": alarms.names(),
             "listeners": listeners,
-            "memory": {"total": {"rss": machine.memory_used}, "strategy": "rss"},
+            "memory": {
+                "total": {"rss": machine.memory_used},
+                "queue_messages": self.broker.queue_memory_bytes(),
+                "strategy": "rss",
+            },
             "vm_memory_high_watermark_setting": setting,
             "vm_memory_high_watermark_limit": alarms.memory_limit,
             "disk_free": machine.disk_free,
@@ -211,7 +210,23 @@ impl Operator<'_> {
         })
     }
 
+    pub(super) fn auth_attempts(&self) -> Value {
+        let row = |protocol: Protocol, name: &str| {
+            let (succeeded, failed) = self.broker.access().attempts(protocol);
+            json!({
+                "protocol": name,
+                "auth_attempts": succeeded + failed,
+                "auth_attempts_failed": failed,
+                "auth_attempts_succeeded": succeeded,
+            })
+        };
+        json!([
+            row(Protocol::Amqp091, "amqp091"),
+            row(Protocol::Http, "http")
+        ])
+    }
+
     fn broker_uptime(&self) -> u64 {
-        self.now().saturating_sub(self.node.started_at) / 1000
+        self.now().saturating_sub(self.running.started_at) / 1000
     }
 }

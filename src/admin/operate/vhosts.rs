@@ -115,7 +115,11 @@ impl Operator<'_> {
                 owner,
                 name,
                 definition,
-            } => self.set_limits(owner, &name, &definition),
+            } => {
+                self.check_owner(owner, &name)?;
+                let set = self.broker.limits(owner.into()).of(&name);
+                self.set_limits(owner, &name, &definition, set)
+            }
             Operation::ClearLimits { owner, name, limit } => {
                 self.check_owner(owner, &name)?;
                 let limits = self.broker.limits(owner.into());
@@ -199,15 +203,21 @@ impl Operator<'_> {
         }
     }
 
-    fn set_limits(&self, owner: Owner, name: &str, definition: &Value) -> Done {
+    /// Sets what the definition names, beside what is in `set`.
+    pub(super) fn set_limits(
+        &self,
+        owner: Owner,
+        name: &str,
+        definition: &Value,
+        mut set: LimitSet,
+    ) -> Done {
         self.check_owner(owner, name)?;
         let limits = self.broker.limits(owner.into());
         let invalid =
-            |text: String| Failed::new(UNAVAILABLE, format!("Validation failed\n\n{text}"));
+            |text: String| Failed::new(UNAVAILABLE, format!("Validation failed\n\n{text}\n"));
         let Value::Object(entries) = definition else {
             return Err(invalid(format!("{definition} is no object")));
         };
-        let mut set = limits.of(name);
         for (limit, value) in entries {
             let judged = limits.judge(limit, value);
             let number = judged.map_err(|error| invalid(error.to_string()))?;
@@ -243,7 +253,7 @@ impl Operator<'_> {
         Ok(rows.into())
     }
 
-    fn set_policy(&self, kind: PolicyKind, vhost: &str, spec: PolicySpec) -> Done {
+    pub(super) fn set_policy(&self, kind: PolicyKind, vhost: &str, spec: PolicySpec) -> Done {
         let vhost = self.vhost(vhost)?;
         let permitted = self.broker.options().permitted;
         let policy = Policy::judge(kind, spec, permitted)
@@ -256,7 +266,7 @@ impl Operator<'_> {
         self.stored(lsn)
     }
 
-    fn clear_policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Done {
+    pub(super) fn clear_policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Done {
         let vhost = self.vhost(vhost)?;
         if vhost.policy(kind, name).is_none() {
             return Err(Failed::new(UNAVAILABLE, "Parameter does not exist"));

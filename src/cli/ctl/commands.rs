@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 
+use crate::cli::ctl::upkeep::Upkeep;
+
 /// A command of `rabbitmqctl`, `rabbitmq-diagnostics`, `rabbitmq-queues`, `rabbitmq-upgrade` or `rabbitmq-plugins`.
 #[derive(Debug, Clone, Subcommand)]
 #[command(rename_all = "snake_case")]
@@ -435,16 +437,6 @@ pub(super) enum Command {
         /// Wait until this file's process is gone
         pidfile: Option<std::path::PathBuf>,
     },
-    /// Not on one node.
-    JoinCluster(Rest),
-    /// Not on one node.
-    ForgetClusterNode(Rest),
-    /// Not on one node.
-    ForceBoot(Rest),
-    /// Not on one node.
-    RenameClusterNode(Rest),
-    /// Not on one node.
-    UpdateClusterNodes(Rest),
     /// List plugins: what is built in.
     List {
         /// Regular expression of names
@@ -484,6 +476,17 @@ pub(super) enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Enable exactly these plugins: what is built in is enabled whatever is said.
+    Set {
+        /// Names
+        plugins: Vec<String>,
+        /// The node need not run; it never needs to
+        #[arg(long)]
+        offline: bool,
+        /// The node is asked; it never needs to be
+        #[arg(long)]
+        online: bool,
+    },
     /// Fail when a plugin is not enabled.
     IsEnabled {
         /// Names
@@ -493,11 +496,6 @@ pub(super) enum Command {
         #[arg(long)]
         offline: bool,
     },
-}
-
-/// Whatever follows.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Rest {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    _rest: Vec<String>,
+    #[command(flatten)]
+    Upkeep(Upkeep),
 }

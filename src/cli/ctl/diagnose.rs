@@ -21,6 +21,8 @@ use crate::server::Clock;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
+const NOT_RUNNING: &str = "is not running or has not fully booted yet (check with is_booting)";
+
 const STARTUP_SECONDS: u64 = 300;
 const WAIT_SECONDS: u64 = 10;
 const CONNECT_SECONDS: u64 = 30;
@@ -235,7 +237,7 @@ impl Tool {
             "Will ping {}. This only checks if the OS process is running and registered with epmd. Timeout: {milliseconds} ms.",
             self.node()
         ));
-        self.state().map_err(|failure| {
+        self.call(Operation::Ping).map_err(|failure| {
             let node = self.node();
             let text = format!(
                 "Failed to connect and authenticate to {node} in {milliseconds} ms\n{}",
@@ -252,7 +254,10 @@ impl Tool {
         self.banner(&format!(
             "Checking if RabbitMQ is running on node {node} ..."
         ));
-        self.state()?;
+        if self.call(Operation::Ping)?["running"] != true {
+            let text = format!("RabbitMQ on node {node} {NOT_RUNNING}");
+            return Err(Failure::new(UNAVAILABLE, text));
+        }
         self.done(&format!(
             "RabbitMQ on node {node} is fully booted and running"
         ));
@@ -262,14 +267,18 @@ impl Tool {
     /// Tells and does not fail.
     pub(super) fn is_running(&self, booting: bool) -> Outcome {
         let node = self.node();
-        let running = self.state().is_ok();
+        let state = self.call(Operation::Ping);
+        let running = state.is_ok_and(|state| state["running"] == true);
         if booting {
             self.banner(&format!("Asking node {node} for its boot status ..."));
-            self.done(&format!("RabbitMQ on node {node} is not booting"));
+            self.done(&format!("RabbitMQ on node {node} is fully booted (check with is_running), stopped or has not started booting yet"));
         } else {
             self.banner(&format!("Asking node {node} for its status ..."));
-            let word = if running { "is" } else { "is not" };
-            self.done(&format!("RabbitMQ on node {node} {word} running"));
+            let words = match running {
+                true => "is fully booted and running",
+                false => NOT_RUNNING,
+            };
+            self.done(&format!("RabbitMQ on node {node} {words}"));
         }
         Ok(())
     }
@@ -554,7 +563,7 @@ impl Tool {
     pub(super) fn stop(&self, pidfile: Option<&Path>) -> Outcome {
         let node = self.node();
         self.banner(&format!("Stopping and halting node {node} ..."));
-        let state = self.state()?;
+        let state = self.call(Operation::Ping)?;
         self.call(Operation::Stop)?;
         let named = pidfile.and_then(|file| std::fs::read_to_string(file).ok());
         let pid = named.map_or_else(|| state["pid"].to_string(), |pid| pid.trim().to_owned());

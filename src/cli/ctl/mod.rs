@@ -4,11 +4,14 @@
 //! The binary is one of them when it is called by its name, and all of them together as `leveret ctl`. Banners, tables, exit
 //! codes and the texts of errors are RabbitMQ's.
 
+mod absent;
 mod commands;
 mod diagnose;
+mod keep;
 mod output;
 mod plugins;
 mod run;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -36,6 +39,7 @@ pub(super) const TOOLS: &[&str] = &[
     "rabbitmqctl",
     "rabbitmq-diagnostics",
     "rabbitmq-queues",
+    "rabbitmq-streams",
     "rabbitmq-upgrade",
     "rabbitmq-plugins",
 ];
@@ -59,7 +63,7 @@ struct Cli {
 }
 
 /// Options of all commands, before or after their name. Dashes and underscores in them are the same.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Options {
     /// The node's name; any but the one that is set is refused [default: cluster_name in the settings]
     #[arg(short, long, global = true)]
@@ -166,8 +170,25 @@ impl Tool {
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
 
+    /// The same for another virtual host.
+    fn within(&self, vhost: &str) -> Self {
+        let vhost = vhost.to_owned();
+        Self {
+            options: Options {
+                vhost,
+                ..self.options.clone()
+            },
+            settings: self.settings.clone(),
+        }
+    }
+
     fn call(&self, operation: Operation) -> Result<Value, Failure> {
-        let answer = admin::call(&self.settings.data_dir, &Request::Operate(operation));
+        self.call_with_body(operation, &[])
+    }
+
+    fn call_with_body(&self, operation: Operation, body: &[u8]) -> Result<Value, Failure> {
+        let request = Request::Operate(operation);
+        let answer = admin::call_with_body(&self.settings.data_dir, &request, body);
         answer.map_err(|error| match error {
             CallError::Failed { text, exit } => Failure::new(exit, text),
             CallError::Refused(text) => Failure::new(UNAVAILABLE, text),
@@ -216,9 +237,12 @@ impl Tool {
             .filter(|column| !known.contains(&column.as_str()))
             .collect();
         if !unknown.is_empty() {
-            let names: Vec<String> = unknown.iter().map(|name| format!(":{name}")).collect();
-            let text = format!("{{:bad_info_key, [{}]}}", names.join(", "));
-            return Err(Failure::new(DATA, text));
+            let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
+            let text = format!(
+                "Error (argument validation): Info key(s) {} are not supported",
+                names.join(",")
+            );
+            return Err(Failure::new(USAGE, text));
         }
         for line in banner {
             self.banner(line);
@@ -253,8 +277,17 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let starts = failure.text.starts_with("Error");
-            let head = if starts { "" } else { "Error:\n" };
+            // Of these RabbitMQ's words are the whole of what is said.
+            let by_itself = |text: &str| {
+                text.starts_with("Error")
+                    || text.starts_with("Virtual host '")
+                    || text.starts_with("No listener for port")
+            };
+            let head = if by_itself(&failure.text) {
+                ""
+            } else {
+                "Error:\n"
+            };
             let _ = writeln!(std::io::stderr(), "{head}{}", failure.text);
             ExitCode::from(failure.exit)
         }
@@ -292,6 +325,10 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
                 .get(clap::error::ContextKind::InvalidSubcommand)
                 .map(ToString::to_string)
                 .unwrap_or_default();
+            if let Some(why) = absent::why(&written) {
+                let _ = writeln!(std::io::stderr(), "Error:\n{written}: {why}");
+                return ExitCode::from(UNAVAILABLE);
+            }
             let likeness = |name: &&String| strsim::jaro_winkler(name, &written);
             let nearest = names
                 .iter()
@@ -308,6 +345,20 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             );
             let _ = writeln!(std::io::stderr(), "{text}");
         }
+        ErrorKind::MissingRequiredArgument => {
+            tell_usage("not enough arguments.", error, arguments);
+        }
+        ErrorKind::UnknownArgument => {
+            let unknown = error.get(clap::error::ContextKind::InvalidArg);
+            let unknown = unknown.map(ToString::to_string).unwrap_or_default();
+            match unknown.starts_with('-') {
+                true => {
+                    let text = format!("Invalid options for this command:\n{unknown} : ");
+                    tell_usage(&text, error, arguments);
+                }
+                false => tell_usage("too many arguments.", error, arguments),
+            }
+        }
         _ => {
             let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -315,6 +366,19 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         }
     }
     ExitCode::from(USAGE)
+}
+
+/// What was wrong, what was given, what is right.
+fn tell_usage(wrong: &str, error: &clap::Error, arguments: &[OsString]) {
+    let given: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+    let given = given.get(1..).unwrap_or_default().join(" ");
+    let usage = error.get(clap::error::ContextKind::Usage);
+    let usage = usage.map(ToString::to_string).unwrap_or_default();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    let _ = writeln!(
+        std::io::stderr(),
+        "Error (argument validation): {wrong}\nArguments given:\n\t{given}\n\nUsage\n\n{usage}"
+    );
 }
 
 #[cfg(test)]

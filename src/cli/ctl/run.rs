@@ -146,7 +146,7 @@ const VHOST: &[&str] = &[
 ];
 
 /// A password from standard input, where none was given.
-fn password(given: Option<String>) -> Result<String, Failure> {
+pub(super) fn password(given: Option<String>) -> Result<String, Failure> {
     if let Some(password) = given {
         return Ok(password);
     }
@@ -162,7 +162,7 @@ fn password(given: Option<String>) -> Result<String, Failure> {
     }
 }
 
-fn json(text: &str) -> Result<Value, Failure> {
+pub(super) fn json(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text)
         .map_err(|error| Failure::new(UNAVAILABLE, format!("JSON decoding error: {error}: {text}")))
 }
@@ -769,14 +769,11 @@ impl Tool {
             Command::CheckPortListener { port } => self.check_port_listener(port),
             Command::CheckProtocolListener { protocol } => self.check_protocol_listener(&protocol),
             Command::CheckVirtualHosts => self.check_vhosts(),
-            Command::CheckIfNodeIsQuorumCritical => {
-                self.call(Operation::Status)?;
-                self.done(&format!(
-                    "Node {node} reported no quorum queues with minimum quorum"
-                ));
-                Ok(())
+            Command::CheckIfNodeIsQuorumCritical => self.is_alone("quorum of any quorum queues"),
+            Command::CheckIfNodeIsMirrorSyncCritical => {
+                self.is_alone("data safety of any classic mirrored queues")
             }
-            Command::CheckIfNodeIsMirrorSyncCritical | Command::NodeHealthCheck => {
+            Command::NodeHealthCheck => {
                 self.banner("This command is DEPRECATED and is a no-op. It will be removed in a future version.");
                 Ok(())
             }
@@ -791,14 +788,6 @@ impl Tool {
             Command::AwaitOnlineNodes { count } => self.await_online_nodes(count),
             Command::Wait { pidfile, pid } => self.wait(pidfile.as_deref(), pid),
             Command::Stop { pidfile } => self.stop(pidfile.as_deref()),
-            Command::JoinCluster(_)
-            | Command::ForgetClusterNode(_)
-            | Command::ForceBoot(_)
-            | Command::RenameClusterNode(_)
-            | Command::UpdateClusterNodes(_) => Err(Failure::new(
-                UNAVAILABLE,
-                format!("{node} is a cluster by itself: this version of Leveret joins no others"),
-            )),
             Command::List {
                 pattern,
                 minimal,
@@ -811,10 +800,26 @@ impl Tool {
             ),
             Command::Enable {
                 plugins, offline, ..
+            }
+            | Command::Set {
+                plugins, offline, ..
             } => self.enable_plugins(&plugins, offline),
             Command::Disable { plugins, .. } => self.disable_plugins(&plugins),
             Command::IsEnabled { plugins, offline } => self.check_plugins(&plugins, offline),
+            Command::Upkeep(command) => self.keep(command),
         }
+    }
+
+    fn is_alone(&self, critical_for: &str) -> Outcome {
+        let node = self.node();
+        self.banner(&format!(
+            "Checking if node {node} is critical for {critical_for} ..."
+        ));
+        self.call(Operation::Status)?;
+        self.done(&format!(
+            "Node {node} seems to be the only one in a single node cluster, the check does not apply"
+        ));
+        Ok(())
     }
 
     fn list_policies(&self, banner: &str, policies: Policies, vhost: String) -> Outcome {
