@@ -4,11 +4,13 @@
 
 mod application;
 mod backup;
+mod completions;
 mod ctl;
 mod log_exchange;
 mod logs;
 mod options;
 mod perf;
+mod rabbitmqadmin;
 mod serve;
 mod store;
 mod watch;
@@ -43,6 +45,20 @@ enum Command {
         /// Command, options, arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
+    },
+    /// Ask a node over HTTP, with the words of rabbitmqadmin: `leveret admin list queues name messages`.
+    #[command(disable_help_flag = true)]
+    Admin {
+        /// Options, verb, object, key=value
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// Print a script that makes a shell complete commands: `leveret completions bash > /etc/bash_completion.d/leveret`.
+    Completions {
+        /// bash, zsh or fish
+        shell: clap_complete::Shell,
+        /// Of this tool alone, such as rabbitmqctl [default: of all]
+        tool: Option<String>,
     },
     /// Make a backup of the broker that runs on this machine, while it runs.
     Backup {
@@ -129,12 +145,17 @@ pub fn run() -> ExitCode {
     if ctl::TOOLS.iter().any(|known| *known == tool) {
         return ctl::main([tool].into_iter().chain(arguments));
     }
+    if tool == rabbitmqadmin::TOOL {
+        return rabbitmqadmin::main(arguments);
+    }
     let cli = Cli::parse_from(perf::with_long_options(std::env::args_os()));
     let done = match cli.command {
         Some(Command::Store(args)) => return store::run(&args),
         Some(Command::Ctl { arguments }) => {
             return ctl::main(["leveret ctl".into()].into_iter().chain(arguments));
         }
+        Some(Command::Admin { arguments }) => return rabbitmqadmin::main(arguments.into_iter()),
+        Some(Command::Completions { shell, tool }) => completions::print(shell, tool.as_deref()),
         Some(Command::Perf(args)) => perf::perf(*args),
         Some(Command::Backup {
             config,

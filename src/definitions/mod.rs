@@ -5,6 +5,7 @@
 mod export;
 mod import;
 mod json;
+mod messages;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +21,6 @@ pub use json::arguments_from_json;
 pub use json::arguments_json;
 pub use json::properties_from_json;
 pub use json::properties_json;
+pub use messages::LIMIT_MAX;
+pub use messages::Look;
+pub use messages::message_json;

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::connection::host::Settle;
 use crate::definitions::InvalidProperty;
+use crate::definitions::message_json;
 use crate::definitions::properties_from_json;
-use crate::definitions::properties_json;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::acting::name_of;
@@ -20,7 +20,6 @@ use crate::management::body::Body;
 use crate::management::exchanges::named;
 use crate::management::path::Names;
 use crate::model::ExchangeName;
-use crate::model::MessageRef;
 use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::model::RunBuilder;
@@ -100,43 +99,6 @@ pub(super) async fn publish(
     }
     api.committed(sent.commit).await;
     Ok(Json(json!({ "routed": sent.routed })))
-}
-
-/// A body as JSON can have it.
-pub(super) fn payload(octets: &[u8], always_base64: bool) -> [(&'static str, Value); 2] {
-    match std::str::from_utf8(octets) {
-        Ok(text) if !always_base64 => [
-            ("payload", json!(text)),
-            ("payload_encoding", json!("string")),
-        ],
-        _ => [
-            ("payload", json!(STANDARD.encode(octets))),
-            ("payload_encoding", json!("base64")),
-        ],
-    }
-}
-
-/// The part of a message that clients see.
-pub(super) fn message_json(
-    message: MessageRef<'_>,
-    header: &[u8],
-    truncate: Option<usize>,
-    always_base64: bool,
-) -> Map<String, Value> {
-    let octets = message.body();
-    let shown = &octets[..octets.len().min(truncate.unwrap_or(usize::MAX))];
-    let decoded = properties::decode(header).map(|given| properties_json(&given));
-    let mut row = Map::new();
-    row.insert("payload_bytes".to_owned(), json!(octets.len()));
-    row.insert("exchange".to_owned(), json!(message.exchange()));
-    row.insert("routing_key".to_owned(), json!(message.routing_key()));
-    row.insert(
-        "properties".to_owned(),
-        decoded.unwrap_or_else(|_| json!({})),
-    );
-    let payload = payload(shown, always_base64);
-    row.extend(payload.map(|(key, value)| (key.to_owned(), value)));
-    row
 }
 
 /// What becomes of fetched messages.

@@ -122,7 +122,7 @@ fn users_and_permissions() {
     check(
         &["list_users", "--formatter", "csv"],
         0,
-        "user,tags\nguest,[administrator]\nu,\"[monitoring, management]\"\n",
+        "\"user\",\"tags\"\n\"guest\",\"[administrator]\"\n\"u\",\"[monitoring, management]\"\n",
     );
     check(
         &["authenticate_user", "u", "secret"],
@@ -132,7 +132,7 @@ fn users_and_permissions() {
     check(
         &["authenticate_user", "u", "-wrong"],
         65,
-        "Error: failed to authenticate user \"u\"\nuser 'u' - invalid credentials\n",
+        "Error:\nError: failed to authenticate user \"u\"\nuser 'u' - invalid credentials\n",
     );
     check(
         &["change_password", "u", "-new"],
@@ -217,7 +217,7 @@ fn users_and_permissions() {
     check(
         &["list_user_limits", "--user", "u"],
         0,
-        "Listing limits for user \"u\" ...\nlimits\n{\"max-channels\":3}\n",
+        "Listing limits for user \"u\" ...\n{\"max-channels\":3}\n",
     );
     check(
         &["clear_user_limits", "u", "all"],
@@ -325,7 +325,7 @@ fn virtual_hosts_policies_and_parameters() {
         "Setting operator policy override \"o\" for pattern \".*\" to \"{\"message-ttl\":1000}\" with priority \"0\" for vhost \"/\" ...\n",
     );
     let operators = rig.ctl(&["list_operator_policies", "-s"]);
-    assert_eq!(operators, "/\to\t.*\tqueues\t{\"message-ttl\":1000}\t0\n");
+    assert_eq!(operators, "/\to\t.*\tall\t{\"message-ttl\":1000}\t0\n");
     rig.ctl(&["clear_operator_policy", "o"]);
     check(
         &["set_global_parameter", "p", "{\"a\":[1]}"],

@@ -419,3 +419,58 @@ fn features_are_there_and_deprecated_ones_are_told() {
     wire.close();
     rig.broker.stop();
 }
+
+#[test]
+fn messages_are_shown_and_stay_as_they_are() {
+    let rig = Rig::start();
+    let mut wire = Wire::with_channel(rig.broker.amqp());
+    wire.declare_queue("q", DURABLE);
+    for body in ["one", "two", "three"] {
+        wire.send(&encode::publish(
+            1,
+            ("", "q"),
+            0,
+            encode::PERSISTENT,
+            body.as_bytes(),
+        ));
+    }
+    eventually("they are there", || {
+        rig.ctl(&["list_queues", "-s"]) == "q\t3\n"
+    });
+    let first = rig.run("rabbitmqctl", &["-q", "browse", "q", "--limit", "2"]);
+    let lines: Vec<&str> = first.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", first.out);
+    assert!(lines[0].starts_with("position\texchange\trouting_key\t"));
+    assert!(lines[1].ends_with("\tone"), "{}", lines[1]);
+    let next = first.err.trim().rsplit(' ').next().unwrap().to_owned();
+    let rest = rig.ctl(&[
+        "browse",
+        "q",
+        "--position",
+        &next,
+        "--formatter",
+        "json",
+        "--truncate",
+        "2",
+    ]);
+    let rest: Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!(
+        (&rest[0]["payload"], &rest[0]["payload_bytes"]),
+        (&json!("th"), &json!(5))
+    );
+    let found = rig.ctl(&["browse", "q", "-s", "--body", "wo"]);
+    assert!(
+        found.ends_with("\ttwo\n") && found.lines().count() == 1,
+        "{found}"
+    );
+    assert_eq!(rig.ctl(&["browse", "q", "--header", "a=b"]), "");
+    rig.check(
+        &["browse", "q", "--header", "a"],
+        65,
+        "Error (argument validation): Bad argument: a is no name=value of a header\n",
+    );
+    rig.check(&["browse", "none"], 69, "Error:\nnot_found\n");
+    assert_eq!(rig.ctl(&["list_queues", "-s"]), "q\t3\n");
+    wire.close();
+    rig.broker.stop();
+}

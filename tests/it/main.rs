@@ -13,6 +13,7 @@ mod bystander;
 mod connection;
 mod corpus;
 mod ctl;
+mod ctl_every;
 mod ctl_upkeep;
 mod durability;
 mod floors;
@@ -21,6 +22,7 @@ mod operating;
 mod perf;
 mod process;
 mod prometheus;
+mod rabbitmqadmin;
 #[path = "../fuzz/toy.rs"]
 mod toy;
 mod web;

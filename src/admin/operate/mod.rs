@@ -229,6 +229,16 @@ pub enum Operation {
     },
     ListConnections,
     ListChannels,
+    /// Show ready messages without touching them.
+    Browse {
+        vhost: String,
+        name: String,
+        from: u64,
+        limit: usize,
+        truncate: Option<usize>,
+        headers: Vec<(String, String)>,
+        body: Option<String>,
+    },
     PurgeQueue {
         vhost: String,
         name: String,

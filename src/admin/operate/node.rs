@@ -15,6 +15,8 @@ use crate::admin::operate::USAGE;
 use crate::broker::ConnectionInfo;
 use crate::broker::Protocol;
 use crate::broker::Watermark;
+use crate::definitions::LIMIT_MAX;
+use crate::definitions::Look;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
 use crate::queue::QueueType;
@@ -59,6 +61,27 @@ impl Operator<'_> {
                 let now = self.now();
                 let (_, lsn) = queue.enter(|state, records| state.purge(now, records));
                 self.stored(lsn)
+            }
+            Operation::Browse {
+                vhost,
+                name,
+                from,
+                limit,
+                truncate,
+                headers,
+                body,
+            } => {
+                let queue = self.vhost(&vhost)?.queue(&name);
+                let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
+                let look = Look {
+                    from,
+                    limit: limit.min(LIMIT_MAX),
+                    truncate,
+                    always_base64: false,
+                    headers,
+                    body,
+                };
+                Ok(look.at(&queue, self.now()))
             }
             Operation::DeleteQueue {
                 vhost,

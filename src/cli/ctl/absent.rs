@@ -32,10 +32,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("force_checkpoint", ONE_COPY),
     ("reclaim_quorum_memory", ONE_COPY),
     (
-        "check_for_quorum_queues_without_an_elected_leader",
-        ONE_COPY,
-    ),
-    (
         "peek",
         "leveret ctl browse shows messages of any queue without touching them",
     ),

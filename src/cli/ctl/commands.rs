@@ -239,8 +239,8 @@ pub(super) enum Command {
         /// Of those that match the one with the highest applies
         #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
         priority: i64,
-        /// queues, classic_queues, quorum_queues or streams
-        #[arg(long = "apply-to", default_value = "queues")]
+        /// all, queues, classic_queues, quorum_queues or streams
+        #[arg(long = "apply-to", default_value = "all")]
         apply_to: String,
     },
     /// Delete an operator policy.

@@ -478,6 +478,7 @@ impl Tool {
         what: &str,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<T, Failure> {
+        self.flush();
         let clock = Clock::start();
         let seconds = self.options.timeout.unwrap_or(seconds);
         let end = clock.now() + Duration::from_secs(seconds);

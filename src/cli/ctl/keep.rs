@@ -1,12 +1,6 @@
 //! What the commands of `upkeep` do.
 
-use std::io;
-use std::io::Read;
-use std::net::ToSocketAddrs;
-use std::path::Path;
-
 use clap::CommandFactory;
-use serde_json::Value;
 
 use crate::admin::Operation;
 use crate::auth::PasswordHash;
@@ -18,6 +12,7 @@ use crate::cli::ctl::SOFTWARE;
 use crate::cli::ctl::Tool;
 use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::USAGE;
+use crate::cli::ctl::output::rows;
 use crate::cli::ctl::run::json;
 use crate::cli::ctl::run::password;
 use crate::cli::ctl::upkeep::Upkeep;
@@ -47,41 +42,23 @@ const ATTEMPT: &[&str] = &[
     "auth_attempts_succeeded",
 ];
 
+const BROWSED: &[&str] = &[
+    "position",
+    "exchange",
+    "routing_key",
+    "redelivered",
+    "delivery_count",
+    "payload_bytes",
+    "payload_encoding",
+    "properties",
+    "payload",
+];
+
 const PARAMETER: &[&str] = &["component", "name", "value"];
 
 /// What is wrong with an argument, before anybody was asked.
-fn bad_argument(text: &str) -> Failure {
+pub(super) fn bad_argument(text: &str) -> Failure {
     let text = format!("Error (argument validation): Bad argument: {text}");
-    Failure::new(DATA, text)
-}
-
-fn check_format(format: &str) -> Outcome {
-    match format.to_ascii_lowercase().as_str() {
-        "json" => Ok(()),
-        "erlang" => Err(Failure::new(
-            UNAVAILABLE,
-            "Erlang's term format is not supported by Leveret: use --format json",
-        )),
-        _ => Err(bad_argument("Format should be either json or erlang")),
-    }
-}
-
-/// RabbitMQ's words for a file that cannot be used.
-fn file_failure(path: &Path, error: &io::Error, to: &str) -> Failure {
-    let path = path.display();
-    #[expect(clippy::wildcard_enum_match_arm, reason = "any other is told as it is")]
-    let text = match error.kind() {
-        io::ErrorKind::NotFound => format!("Parent directory or file {path} does not exist"),
-        io::ErrorKind::NotADirectory => {
-            format!("Parent directory of file {path} is not a directory")
-        }
-        io::ErrorKind::StorageFull => format!("No space left on device hosting {path}"),
-        io::ErrorKind::PermissionDenied => {
-            format!("No permissions to {to} file {path} or its parent directory")
-        }
-        io::ErrorKind::IsADirectory => format!("Path {path} is a directory"),
-        _ => format!("Could not {to} file {path}: {error}"),
-    };
     Failure::new(DATA, text)
 }
 
@@ -96,6 +73,31 @@ impl Tool {
                 format,
                 skip_if_unchanged,
             } => self.import(file.as_deref(), &format, skip_if_unchanged),
+            Upkeep::Browse {
+                queue: name,
+                position: from,
+                limit,
+                truncate,
+                header,
+                body,
+            } => {
+                let header = header.iter().map(|header| {
+                    let (name, value) = header.split_once('=').ok_or_else(|| {
+                        bad_argument(&format!("{header} is no name=value of a header"))
+                    })?;
+                    Ok((name.to_owned(), value.to_owned()))
+                });
+                let headers = header.collect::<Result<_, Failure>>()?;
+                self.browse(Operation::Browse {
+                    vhost,
+                    name,
+                    from,
+                    limit,
+                    truncate,
+                    headers,
+                    body,
+                })
+            }
             Upkeep::SetParameter {
                 component,
                 name,
@@ -364,6 +366,11 @@ impl Tool {
                 ));
                 Ok(())
             }
+            Upkeep::CheckForQuorumQueuesWithoutAnElectedLeader { .. } => {
+                self.call(Operation::Status)?;
+                self.done("Cluster reported no quorum queues without an elected leader");
+                Ok(())
+            }
             Upkeep::HasReachedTargetClusterSize => {
                 self.call(Operation::Status)?;
                 self.done("true");
@@ -380,7 +387,7 @@ impl Tool {
     }
 
     /// The names in a list.
-    fn names(&self, operation: Operation) -> Result<Vec<String>, Failure> {
+    pub(super) fn names(&self, operation: Operation) -> Result<Vec<String>, Failure> {
         let rows = self.call(operation)?;
         let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
         let names = rows.iter().filter_map(|row| row["name"].as_str());
@@ -400,207 +407,20 @@ impl Tool {
         self.act(banner, operation)
     }
 
-    fn export(&self, file: &Path, format: &str) -> Outcome {
-        check_format(format)?;
-        let to_stdout = file == Path::new("-");
-        let directory = file.parent().filter(|parent| *parent != Path::new(""));
-        if let Some(directory) = directory
-            && !directory.exists()
-        {
-            let text = format!("Directory {} does not exist", directory.display());
-            return Err(bad_argument(&text));
-        }
-        if !to_stdout {
+    fn browse(&self, operation: Operation) -> Outcome {
+        if let Operation::Browse { name, vhost, .. } = &operation {
             self.banner(&format!(
-                "Exporting definitions in JSON to a file at \"{}\" ...",
-                file.display()
+                "Showing messages of queue '{name}' in vhost '{vhost}' ..."
             ));
         }
-        let document = self.call(Operation::ExportDefinitions)?.to_string();
-        if to_stdout {
-            self.print(&document);
-            return Ok(());
-        }
-        std::fs::write(file, document).map_err(|error| file_failure(file, &error, "write to"))?;
-        self.done("");
-        Ok(())
-    }
-
-    fn import(&self, file: Option<&Path>, format: &str, skip_if_unchanged: bool) -> Outcome {
-        check_format(format)?;
-        let file = file.filter(|file| *file != Path::new("-"));
-        if let Some(file) = file
-            && !file.exists()
-        {
-            let text = format!("File {} does not exist", file.display());
-            return Err(bad_argument(&text));
-        }
-        let document = match file {
-            Some(file) => {
-                let shown = file.display();
-                self.banner(&format!(
-                    "Importing definitions in JSON from a file at \"{shown}\" ..."
-                ));
-                let read = std::fs::read(file);
-                let read = read.map_err(|error| file_failure(file, &error, "read from"))?;
-                if read.is_empty() {
-                    return Err(Failure::new(DATA, format!("File {shown} is zero-sized")));
-                }
-                read
-            }
-            None => {
-                self.banner("Importing definitions in JSON from standard input ...");
-                let mut document = Vec::new();
-                let read = io::stdin().lock().read_to_end(&mut document);
-                read.map_err(|error| {
-                    Failure::new(DATA, format!("Could not read from standard input: {error}"))
-                })?;
-                document
-            }
-        };
-        // Here too, for nobody need be asked about what is no JSON.
-        serde_json::from_slice::<serde::de::IgnoredAny>(&document).map_err(|error| {
-            let text = format!("Failed to deserialise input (format: JSON) (error: {error})");
-            Failure::new(DATA, text)
-        })?;
-        self.call_with_body(
-            Operation::ImportDefinitions { skip_if_unchanged },
-            &document,
-        )?;
-        if self.options.formatter.is_for_machines() {
-            self.done("");
-        } else {
-            self.banner(
-                "Successfully started definition import. This process is asynchronous and can take some time.",
-            );
-        }
-        Ok(())
-    }
-
-    fn memory_breakdown(&self, unit: &str) -> Outcome {
-        let divisor = match unit.to_ascii_lowercase().as_str() {
-            "b" | "bytes" => 1.0,
-            "kb" => 1e3,
-            "mb" => 1e6,
-            "gb" => 1e9,
-            _ => return Err(bad_argument(&format!("Invalid unit {unit}"))),
-        };
-        self.banner(&format!(
-            "Reporting memory breakdown on node {}...",
-            self.node()
-        ));
-        let state = self.call(Operation::Status)?;
-        let total = state["memory"]["total"]["rss"].as_f64().unwrap_or(0.0);
-        let queues = state["memory"]["queue_messages"].as_f64().unwrap_or(0.0);
-        let mut parts = [("messages", queues), ("other", (total - queues).max(0.0))];
-        parts.sort_by(|left, right| right.1.total_cmp(&left.1));
-        if self.options.formatter.is_for_machines() {
-            let parts = parts.map(|(name, octets)| {
-                let part = serde_json::json!({"bytes": octets, "percentage": 100.0 * octets / total.max(1.0)});
-                (name.to_owned(), part)
-            });
-            let parts = Value::Object(parts.into_iter().collect());
-            self.print(&format!("{parts}\n"));
-            return Ok(());
-        }
-        for (name, octets) in parts {
-            let amount = octets / divisor;
-            let percentage = 100.0 * octets / total.max(1.0);
-            self.print(&format!("{name}: {amount:.4} {unit} ({percentage:.2}%)\n"));
-        }
-        Ok(())
-    }
-
-    fn resolve(&self, host: &str, family: &str) -> Outcome {
-        let (shown, v6) = match family.to_ascii_lowercase().as_str() {
-            "ipv4" | "inet" => ("IPv4", false),
-            "ipv6" | "inet6" => ("IPv6", true),
-            _ => {
-                return Err(bad_argument(&format!(
-                    "unsupported IP address family {family}"
-                )));
-            }
-        };
-        self.banner(&format!(
-            "Asking node {} to resolve hostname {host} to {shown} addresses...",
-            self.node()
-        ));
-        let failed = |why: &str| {
-            let text = format!("Failed to resolve host '{host}' to {shown} addresses: {why}");
-            Failure::new(UNAVAILABLE, text)
-        };
-        let found = (host, 0).to_socket_addrs();
-        let found = found.map_err(|error| failed(&error.to_string()))?;
-        let mut found: Vec<_> = found.map(|address| address.ip()).collect();
-        found.retain(|address| address.is_ipv6() == v6);
-        found.dedup();
-        if found.is_empty() {
-            return Err(failed("there is none"));
-        }
-        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
-        self.done(&lines.join("\n"));
-        Ok(())
-    }
-
-    /// The few expressions that deployment scripts ask.
-    fn eval(&self, expression: &str) -> Outcome {
-        let state = self.call(Operation::Status)?;
-        let asked: String = expression.chars().filter(|c| !c.is_whitespace()).collect();
-        let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
-        let answer = match asked.trim_end_matches('.') {
-            "rabbit_nodes:reached_target_cluster_size()" => "true".to_owned(),
-            "rabbit_nodes:cluster_name()" => format!("<<\"{}\">>", text("cluster_name")),
-            "rabbit_misc:version()" => format!("\"{}\"", text("rabbitmq_version")),
-            "node()" => format!("'{}'", text("node")),
-            _ => {
-                let text = "there is no Erlang runtime in Leveret; `eval` knows node(), rabbit_nodes:cluster_name(), \
-                            rabbit_nodes:reached_target_cluster_size() and rabbit_misc:version()";
-                return Err(Failure::new(UNAVAILABLE, text));
-            }
-        };
-        self.print(&format!("{answer}\n"));
-        Ok(())
-    }
-
-    /// What RabbitMQ's report has, one after the other.
-    fn report(&self) -> Outcome {
-        use crate::cli::ctl::commands::Command;
-        self.print(&format!(
-            "Reporting server status of node {} ...\n\n",
-            self.node()
-        ));
-        let none = Vec::new;
-        let node = [
-            Command::Status,
-            Command::ClusterStatus,
-            Command::Environment,
-            Command::ListConnections { columns: none() },
-            Command::ListChannels { columns: none() },
-            Command::ListGlobalParameters,
-        ];
-        for command in node {
-            self.run(command)?;
-            self.print("\n");
-        }
-        for vhost in self.names(Operation::ListVhosts)? {
-            let within = [
-                Command::ListQueues {
-                    online: false,
-                    offline: false,
-                    local: false,
-                    columns: none(),
-                },
-                Command::ListExchanges { columns: none() },
-                Command::ListBindings { columns: none() },
-                Command::ListPermissions,
-                Command::ListPolicies,
-                Command::Upkeep(Upkeep::ListParameters),
-            ];
-            let tool = self.within(&vhost);
-            for command in within {
-                tool.run(command)?;
-                tool.print("\n");
-            }
+        let looked = self.call(operation)?;
+        let messages = looked["messages"].as_array();
+        let messages = messages.map_or(&[][..], Vec::as_slice);
+        let headers = !self.options.silent && !self.options.no_table_headers;
+        self.print(&rows(self.options.formatter, headers, BROWSED, messages));
+        // On standard error, for it is no message.
+        if let Some(next) = looked["next_position"].as_u64() {
+            eprintln!("There may be more: --position {next}");
         }
         Ok(())
     }

@@ -5,14 +5,18 @@
 //! codes and the texts of errors are RabbitMQ's.
 
 mod absent;
+mod columns;
 mod commands;
+mod definitions;
 mod diagnose;
+mod inform;
 mod keep;
 mod output;
 mod plugins;
 mod run;
 mod upkeep;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,9 +56,32 @@ const SOFTWARE: u8 = 70;
 const TIMED_OUT: u8 = 75;
 const CONFIGURATION: u8 = 78;
 
+/// One for each group of commands.
+const EXAMPLES: &str = "\
+Examples, by what they are about:
+  users            add_user shop secret; set_user_tags shop monitoring; list_users
+  permissions      set_permissions -p orders shop '^shop-' '^shop-' '^shop-'
+  virtual hosts    add_vhost orders --default-queue-type quorum; set_vhost_limits -p orders '{\"max-queues\": 100}'
+  policies         set_policy -p orders ttl '^tmp-' '{\"message-ttl\": 60000}' --apply-to queues
+  parameters       set_parameter -p orders vhost-limits limits '{\"max-connections\": 50}'
+  definitions      export_definitions /backup/definitions.json; import_definitions /backup/definitions.json
+  queues           list_queues -p orders name messages consumers; browse orders --limit 10; purge_queue orders
+  connections      list_connections user peer_host state; close_all_user_connections shop maintenance
+  health           ping; check_running; check_alarms; check_port_connectivity; status --formatter json
+  alarms           set_vm_memory_high_watermark 0.6; set_disk_free_limit 2GB
+  the node         stop_app; reset; start_app; drain; revive; set_log_level debug; report; stop
+  plugins          list; enable rabbitmq_management; is_enabled rabbitmq_management
+
+`help COMMAND` tells about one command. Scripts: -q leaves banners out, -s column names too, --formatter json is for programs.";
+
 /// Operate the broker that runs on this machine, with RabbitMQ's commands.
 #[derive(Debug, Parser)]
-#[command(name = "leveret ctl", version, subcommand_required = true)]
+#[command(
+    name = "leveret ctl",
+    version,
+    subcommand_required = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -115,6 +142,8 @@ type Outcome = Result<(), Failure>;
 struct Tool {
     options: Options,
     settings: Settings,
+    /// Banners that are not printed yet: before what was wrong from the start RabbitMQ prints none.
+    banners: RefCell<String>,
 }
 
 impl Tool {
@@ -127,7 +156,11 @@ impl Tool {
         let sources = Sources::of_process(options.config.clone(), overrides.collect());
         let settings = Settings::load(&sources)
             .map_err(|error| Failure::new(CONFIGURATION, error.to_string()))?;
-        Ok(Self { options, settings })
+        Ok(Self {
+            options,
+            settings,
+            banners: RefCell::default(),
+        })
     }
 
     fn node(&self) -> &str {
@@ -161,12 +194,21 @@ impl Tool {
     fn banner(&self, text: &str) {
         let options = &self.options;
         if !options.quiet && !options.silent && !options.formatter.is_for_machines() {
-            self.print(&format!("{text}\n"));
+            let mut banners = self.banners.borrow_mut();
+            banners.push_str(text);
+            banners.push('\n');
         }
+    }
+
+    /// Prints the banners that wait.
+    fn flush(&self) {
+        let banners = std::mem::take(&mut *self.banners.borrow_mut());
+        let _ = std::io::stdout().write_all(banners.as_bytes());
     }
 
     /// Whoever reads may have stopped reading.
     fn print(&self, text: &str) {
+        self.flush();
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
 
@@ -179,6 +221,7 @@ impl Tool {
                 ..self.options.clone()
             },
             settings: self.settings.clone(),
+            banners: RefCell::default(),
         }
     }
 
@@ -262,6 +305,11 @@ impl Tool {
     }
 }
 
+/// The tools as clap's tree.
+pub(super) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs a tool; the first argument is its name.
 pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.map(with_dashes).collect();
@@ -272,14 +320,23 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command = cli.command;
     let done = Tool::new(cli.options).and_then(|tool| {
         tool.check_node()?;
-        tool.run(command)
+        let done = tool.run(command);
+        let from_the_start = |failure: &Failure| {
+            failure.text.starts_with("Error (") || failure.text.starts_with("Error: this command")
+        };
+        if !done.as_ref().is_err_and(from_the_start) {
+            tool.flush();
+        }
+        done
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Of these RabbitMQ's words are the whole of what is said.
             let by_itself = |text: &str| {
-                text.starts_with("Error")
+                text.starts_with("Error (")
+                    || text.starts_with("Error: this command")
+                    || text.starts_with("Error: unable")
                     || text.starts_with("Virtual host '")
                     || text.starts_with("No listener for port")
             };

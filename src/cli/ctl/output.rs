@@ -114,11 +114,9 @@ fn pretty(text: &mut String, columns: &[&str], rows: &[Vec<String>]) {
     *text += &border("└", "┴", "┘");
 }
 
+/// Everything in quotes, as RabbitMQ's tools write it.
 fn csv(cell: &str) -> String {
-    match cell.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.to_owned(),
-    }
+    format!("\"{}\"", cell.replace('"', "\"\""))
 }
 
 /// A value as a table has it: text as it is, the rest as an Erlang term.
@@ -194,8 +192,8 @@ mod tests {
         check(
             Formatter::Csv,
             true,
-            "name,n,tags,args\na\\tb,1,\"[x, y]\",\"[{\"\"m\"\",2},{\"\"x-queue-type\"\",\"\"quorum\"\"}]\"\n\
-             \"c,\"\"d\",,[],[]\n",
+            "\"name\",\"n\",\"tags\",\"args\"\n\"a\\tb\",\"1\",\"[x, y]\",\"[{\"\"m\"\",2},{\"\"x-queue-type\"\",\"\"quorum\"\"}]\"\n\
+             \"c,\"\"d\",\"\",\"[]\",\"[]\"\n",
         );
         check(
             Formatter::JsonStream,

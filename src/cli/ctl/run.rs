@@ -14,136 +14,16 @@ use crate::cli::ctl::Outcome;
 use crate::cli::ctl::SOFTWARE;
 use crate::cli::ctl::Tool;
 use crate::cli::ctl::UNAVAILABLE;
+use crate::cli::ctl::columns::BINDING;
+use crate::cli::ctl::columns::CHANNEL;
+use crate::cli::ctl::columns::CONNECTION;
+use crate::cli::ctl::columns::CONSUMER;
+use crate::cli::ctl::columns::EXCHANGE;
+use crate::cli::ctl::columns::PERMISSION;
+use crate::cli::ctl::columns::QUEUE;
+use crate::cli::ctl::columns::VHOST;
 use crate::cli::ctl::commands::Command;
 use crate::settings::bytes_of;
-
-const PERMISSION: [&str; 3] = ["configure", "write", "read"];
-
-const QUEUE: &[&str] = &[
-    "name",
-    "durable",
-    "auto_delete",
-    "arguments",
-    "policy",
-    "operator_policy",
-    "effective_policy_definition",
-    "pid",
-    "owner_pid",
-    "exclusive",
-    "exclusive_consumer_pid",
-    "exclusive_consumer_tag",
-    "messages_ready",
-    "messages_unacknowledged",
-    "messages",
-    "messages_ready_ram",
-    "messages_unacknowledged_ram",
-    "messages_ram",
-    "message_bytes",
-    "message_bytes_ready",
-    "message_bytes_unacknowledged",
-    "message_bytes_ram",
-    "head_message_timestamp",
-    "disk_reads",
-    "disk_writes",
-    "consumers",
-    "consumer_utilisation",
-    "consumer_capacity",
-    "memory",
-    "state",
-    "type",
-    "leader",
-    "members",
-    "online",
-    "slave_pids",
-    "synchronised_slave_pids",
-    "mirror_pids",
-];
-
-const EXCHANGE: &[&str] = &[
-    "name",
-    "type",
-    "durable",
-    "auto_delete",
-    "internal",
-    "arguments",
-    "policy",
-];
-
-const BINDING: &[&str] = &[
-    "source_name",
-    "source_kind",
-    "destination_name",
-    "destination_kind",
-    "routing_key",
-    "arguments",
-];
-
-const CONNECTION: &[&str] = &[
-    "pid",
-    "name",
-    "user_provided_name",
-    "port",
-    "host",
-    "peer_port",
-    "peer_host",
-    "ssl",
-    "state",
-    "channels",
-    "protocol",
-    "auth_mechanism",
-    "user",
-    "vhost",
-    "timeout",
-    "frame_max",
-    "channel_max",
-    "client_properties",
-    "recv_oct",
-    "recv_cnt",
-    "send_oct",
-    "send_cnt",
-    "send_pend",
-    "connected_at",
-];
-
-const CHANNEL: &[&str] = &[
-    "pid",
-    "connection",
-    "name",
-    "number",
-    "user",
-    "vhost",
-    "transactional",
-    "confirm",
-    "consumer_count",
-    "messages_unacknowledged",
-    "messages_uncommitted",
-    "acks_uncommitted",
-    "messages_unconfirmed",
-    "prefetch_count",
-    "global_prefetch_count",
-];
-
-const CONSUMER: &[&str] = &[
-    "queue_name",
-    "channel_pid",
-    "consumer_tag",
-    "ack_required",
-    "prefetch_count",
-    "active",
-    "arguments",
-    "activity_status",
-];
-
-const VHOST: &[&str] = &[
-    "name",
-    "description",
-    "tags",
-    "default_queue_type",
-    "protected_from_deletion",
-    "tracing",
-    "cluster_state",
-    "metadata",
-];
 
 /// A password from standard input, where none was given.
 pub(super) fn password(given: Option<String>) -> Result<String, Failure> {
@@ -168,12 +48,12 @@ pub(super) fn json(text: &str) -> Result<Value, Failure> {
 }
 
 /// A part from 0 to `max`.
-fn part(text: &str, max: f64) -> Result<Bound, Failure> {
+fn part(text: &str, max: f64, wrong: &str) -> Result<Bound, Failure> {
     match text.parse::<f64>() {
         Ok(part) if (0.0..=max).contains(&part) => Ok(Bound::Relative(part)),
         _ => Err(Failure::new(
             DATA,
-            format!("{text} is no number from 0 to {max}"),
+            format!("Error (argument validation): Bad argument: {wrong}"),
         )),
     }
 }
@@ -438,9 +318,7 @@ impl Tool {
                     owner: Owner::Vhost,
                     name: (!global).then_some(vhost),
                 };
-                let all = ["vhost", "limits"];
-                let columns = if global { &all[..] } else { &all[1..] };
-                self.list(&[&banner], operation, &[], columns, &all)
+                self.list_limits(&banner, operation, "vhost", !global)
             }
             Command::SetUserLimits {
                 username: name,
@@ -476,11 +354,10 @@ impl Tool {
                     None => "Listing limits for all users ...".to_owned(),
                     Some(name) => format!("Listing limits for user \"{name}\" ..."),
                 };
-                let all = ["user", "limits"];
-                let columns = if name.is_none() { &all[..] } else { &all[1..] };
                 let owner = Owner::User;
+                let of_one = name.is_some();
                 let operation = Operation::ListLimits { owner, name };
-                self.list(&[&banner], operation, &[], columns, &all)
+                self.list_limits(&banner, operation, "user", of_one)
             }
             Command::SetPolicy {
                 name,
@@ -729,7 +606,11 @@ impl Tool {
                     ),
                     [text] => (
                         format!("Setting memory threshold on {node} to {text} ..."),
-                        part(text, 1.0)?,
+                        part(
+                            text,
+                            1.0,
+                            "The threshold should be a fraction between 0.0 and 1.0",
+                        )?,
                     ),
                     _ => return Err(Failure::new(DATA, "either a part, or absolute and a size")),
                 };
@@ -741,7 +622,11 @@ impl Tool {
                         format!(
                             "Setting disk free limit on {node} to {text} times the total RAM ..."
                         ),
-                        part(text, 1000.0)?,
+                        part(
+                            text,
+                            1000.0,
+                            "The relative limit should be a number from 0 to 1000",
+                        )?,
                     ),
                     [text] => (
                         format!("Setting disk free limit on {node} to {text} bytes ..."),
@@ -808,6 +693,26 @@ impl Tool {
             Command::IsEnabled { plugins, offline } => self.check_plugins(&plugins, offline),
             Command::Upkeep(command) => self.keep(command),
         }
+    }
+
+    /// Those of one are printed without names of columns, as RabbitMQ does.
+    fn list_limits(
+        &self,
+        banner: &str,
+        operation: Operation,
+        owner: &str,
+        of_one: bool,
+    ) -> Outcome {
+        if of_one && !self.options.formatter.is_for_machines() {
+            self.banner(banner);
+            let rows = self.call(operation)?;
+            for row in rows.as_array().into_iter().flatten() {
+                self.done(row["limits"].as_str().unwrap_or_default());
+            }
+            return Ok(());
+        }
+        let columns = [owner, "limits"];
+        self.list(&[banner], operation, &[], &columns, &columns)
     }
 
     fn is_alone(&self, critical_for: &str) -> Outcome {

@@ -28,6 +28,26 @@ pub(super) enum Upkeep {
         #[arg(long = "skip-if-unchanged")]
         skip_if_unchanged: bool,
     },
+    /// Show ready messages and leave them as they are: browse orders --limit 10 --header kind=invoice.
+    Browse {
+        /// Queue
+        queue: String,
+        /// From this position on, as the last look said
+        #[arg(long, default_value_t = 0)]
+        position: u64,
+        /// So many messages, at most 1000
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// So many octets of each body
+        #[arg(long)]
+        truncate: Option<usize>,
+        /// Only with this header: name=value; may be given several times
+        #[arg(long, value_name = "NAME=VALUE")]
+        header: Vec<String>,
+        /// Only bodies that contain this
+        #[arg(long)]
+        body: Option<String>,
+    },
     /// Set a runtime parameter: set_parameter vhost-limits limits '{"max-queues": 100}'.
     SetParameter {
         /// vhost-limits or operator_policy
@@ -114,6 +134,7 @@ pub(super) enum Upkeep {
     /// List queues that do not answer: none.
     ListUnresponsiveQueues {
         /// As in list_queues
+        #[arg(value_name = "COLUMN")]
         _columns: Vec<String>,
     },
     /// How much memory is used for what.
@@ -165,7 +186,7 @@ pub(super) enum Upkeep {
     /// Balance the leaders of queues over the nodes: there is one.
     Rebalance {
         /// all, classic, quorum or stream
-        #[arg(default_value = "all")]
+        #[arg(default_value = "all", value_name = "QUEUES")]
         _queues: String,
         /// Regular expression of virtual hosts
         #[arg(long = "vhost-pattern")]
@@ -182,6 +203,15 @@ pub(super) enum Upkeep {
     AwaitOnlineSynchronizedMirror,
     /// Fail when a quorum queue has copies that are not complete: no queue has others.
     CheckIfNewQuorumQueueReplicasHaveFinishedInitialSync,
+    /// Fail when a quorum queue has no leader: each has, as long as the node runs.
+    CheckForQuorumQueuesWithoutAnElectedLeader {
+        /// Regular expression of queues, or --across-all-vhosts
+        #[arg(value_name = "PATTERN")]
+        _pattern: Option<String>,
+        /// Not in one virtual host alone
+        #[arg(long = "across-all-vhosts")]
+        _across_all_vhosts: bool,
+    },
     /// Tell whether all nodes of the cluster are there: the one is.
     HasReachedTargetClusterSize,
 }
