@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::admin::SetLogLevel;
 use crate::cli::log_exchange;
 use crate::cli::log_exchange::Lines;
 use crate::settings::LogFormat;
@@ -21,7 +22,7 @@ pub(super) struct Log {
     /// For the log exchange, if there is to be one.
     pub(super) lines: Option<Lines>,
     /// Replaces the filter by one of RabbitMQ's levels.
-    pub(super) set_level: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub(super) set_level: SetLogLevel,
 }
 
 /// RabbitMQ's levels; `critical` is what we call an error.

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use crate::admin::LocalDoor;
 use crate::admin::NodeFacts;
+use crate::admin::SetLogLevel;
 use crate::admin::Slot;
 use crate::cli::application::Runner;
 use crate::cli::log_exchange::LogExchange;
@@ -17,8 +18,9 @@ use crate::settings::Override;
 use crate::settings::Settings;
 use crate::settings::Sources;
 
-/// Signals and commands that wait for the main thread.
-const EVENTS_MAX: usize = 16;
+/// Signals and commands that wait for the main thread: more than callers at the local door, so that there is always room
+/// for word of a store that has failed.
+const EVENTS_MAX: usize = 64;
 
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
@@ -89,7 +91,7 @@ fn open_door(
     application: Arc<Slot>,
     clock: crate::vhost::Clock,
     events: mpsc::SyncSender<Event>,
-    set_log_level: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    set_log_level: SetLogLevel,
 ) -> Option<LocalDoor> {
     let asked = events.clone();
     let facts = NodeFacts {

@@ -7,6 +7,7 @@ mod definitions;
 mod features;
 mod lists;
 mod node;
+mod operation;
 mod parameters;
 mod users;
 mod vhosts;
@@ -15,8 +16,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::admin::Application;
@@ -29,8 +28,16 @@ use crate::model::Lsn;
 use crate::model::ReplyCode;
 use crate::vhost::Vhost;
 
+pub use operation::Bound;
+pub use operation::Operation;
+pub use operation::Owner;
+pub use operation::Policies;
+
 /// Who does what is done at the local door, as RabbitMQ names its command line.
 const ACTING: &str = "rmq-cli";
+
+/// Replaces the level of the log by one of RabbitMQ's.
+pub type SetLogLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// Facts about the node that the broker does not know.
 #[derive(Clone)]
@@ -52,263 +59,7 @@ pub struct NodeFacts {
     /// Does something to the application, and waits until it is done.
     pub control: Arc<dyn Fn(Control) -> Result<(), String> + Send + Sync>,
     /// Replaces the level of the log.
-    pub set_log_level: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
-}
-
-/// Ordinary policies, or those of operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Policies {
-    /// Ordinary ones.
-    Ordinary,
-    /// Those of operators.
-    Operator,
-}
-
-/// Whose limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// A virtual host's.
-    Vhost,
-    /// A user's.
-    User,
-}
-
-/// A bound of memory or disk.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bound {
-    /// A part of the memory there is.
-    Relative(f64),
-    /// Octets.
-    Absolute(u64),
-}
-
-/// Something to be done or told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "operation", rename_all = "kebab-case")]
-#[expect(
-    missing_docs,
-    reason = "the names are RabbitMQ's commands and their arguments"
-)]
-pub enum Operation {
-    AddUser {
-        name: String,
-        password: String,
-        hashed: bool,
-    },
-    ChangePassword {
-        name: String,
-        /// None: nobody can log in with one.
-        password: Option<String>,
-    },
-    AuthenticateUser {
-        name: String,
-        password: String,
-    },
-    DeleteUser {
-        name: String,
-    },
-    SetUserTags {
-        name: String,
-        tags: Vec<String>,
-    },
-    ListUsers,
-    SetPermissions {
-        /// None: in all.
-        vhost: Option<String>,
-        user: String,
-        configure: String,
-        write: String,
-        read: String,
-    },
-    ClearPermissions {
-        vhost: String,
-        user: String,
-    },
-    ListPermissions {
-        vhost: String,
-    },
-    ListUserPermissions {
-        user: String,
-    },
-    SetTopicPermissions {
-        vhost: String,
-        user: String,
-        exchange: String,
-        write: String,
-        read: String,
-    },
-    ClearTopicPermissions {
-        vhost: String,
-        user: String,
-        exchange: Option<String>,
-    },
-    ListTopicPermissions {
-        vhost: String,
-    },
-    ListUserTopicPermissions {
-        user: String,
-    },
-    AddVhost {
-        name: String,
-        description: Option<String>,
-        tags: Option<Vec<String>>,
-        default_queue_type: Option<String>,
-    },
-    UpdateVhost {
-        name: String,
-        description: Option<String>,
-        tags: Option<Vec<String>>,
-        default_queue_type: Option<String>,
-    },
-    DeleteVhost {
-        name: String,
-    },
-    ListVhosts,
-    Trace {
-        vhost: String,
-        on: bool,
-    },
-    SetLimits {
-        owner: Owner,
-        name: String,
-        definition: Value,
-    },
-    ClearLimits {
-        owner: Owner,
-        name: String,
-        /// None: all.
-        limit: Option<String>,
-    },
-    ListLimits {
-        owner: Owner,
-        /// None: of all.
-        name: Option<String>,
-    },
-    SetPolicy {
-        policies: Policies,
-        vhost: String,
-        name: String,
-        pattern: String,
-        definition: Value,
-        priority: i64,
-        apply_to: String,
-    },
-    ClearPolicy {
-        policies: Policies,
-        vhost: String,
-        name: String,
-    },
-    ListPolicies {
-        policies: Policies,
-        vhost: String,
-    },
-    SetGlobalParameter {
-        name: String,
-        value: Value,
-    },
-    ClearGlobalParameter {
-        name: String,
-    },
-    ListGlobalParameters,
-    ListQueues {
-        vhost: String,
-    },
-    /// What a listing shows that has nothing to show.
-    ListNothing,
-    ListExchanges {
-        vhost: String,
-    },
-    ListBindings {
-        vhost: String,
-    },
-    ListConsumers {
-        vhost: String,
-    },
-    ListConnections,
-    ListChannels,
-    /// Show ready messages without touching them.
-    Browse {
-        vhost: String,
-        name: String,
-        from: u64,
-        limit: usize,
-        truncate: Option<usize>,
-        headers: Vec<(String, String)>,
-        body: Option<String>,
-    },
-    PurgeQueue {
-        vhost: String,
-        name: String,
-    },
-    DeleteQueue {
-        vhost: String,
-        name: String,
-        if_empty: bool,
-        if_unused: bool,
-    },
-    CloseConnection {
-        pid: String,
-        reason: String,
-    },
-    CloseConnections {
-        vhost: Option<String>,
-        user: Option<String>,
-        /// 0: all.
-        limit: usize,
-        reason: String,
-    },
-    /// Whether the process is there, and what runs in it.
-    Ping,
-    Status,
-    Environment,
-    SetMemoryWatermark(Bound),
-    SetDiskLimit(Bound),
-    SetLogLevel {
-        level: String,
-    },
-    Stop,
-    StopApplication,
-    StartApplication,
-    Reset,
-    /// Take no new connections.
-    Suspend {
-        /// Close those that there are.
-        drain: bool,
-    },
-    Resume,
-    ListAuthAttempts,
-    ForgetAuthAttempts,
-    ExportDefinitions,
-    /// The document is the request's body.
-    ImportDefinitions {
-        /// Not when the same document was the last to be imported so.
-        skip_if_unchanged: bool,
-    },
-    SetParameter {
-        vhost: String,
-        component: String,
-        name: String,
-        value: Value,
-    },
-    ClearParameter {
-        vhost: String,
-        component: String,
-        name: String,
-    },
-    ListParameters {
-        vhost: String,
-    },
-    ListFeatures,
-    EnableFeature {
-        /// None: all.
-        name: Option<String>,
-    },
-    ListDeprecated {
-        used: bool,
-    },
+    pub set_log_level: SetLogLevel,
 }
 
 /// Why it was not done, in RabbitMQ's words.
@@ -399,6 +150,10 @@ impl Operator<'_> {
 }
 
 /// Does it. Most of it needs an application that runs, some that none does.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all others need an application that runs"
+)]
 pub(super) fn run(node: &NodeFacts, operation: Operation, body: &[u8]) -> Done {
     let needs = |state: &str, how: &str| {
         let text = format!(

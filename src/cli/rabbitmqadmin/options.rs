@@ -128,8 +128,15 @@ pub(super) fn divide(
     while let Some(part) = rest.next() {
         let known = if let Some(long) = part.strip_prefix("--") {
             let name = long.split('=').next().unwrap_or_default().replace('_', "-");
-            let known = NAMES.iter().find(|(known, ..)| *known == name);
-            known.filter(|_| !is_key(&words, &name))
+            if is_key(&words, &name) {
+                words.push(part.clone());
+                if !long.contains('=') {
+                    // Whatever it looks like.
+                    words.extend(rest.next().cloned());
+                }
+                continue;
+            }
+            NAMES.iter().find(|(known, ..)| *known == name)
         } else {
             let letter = part.strip_prefix('-').and_then(|rest| rest.chars().next());
             NAMES
@@ -293,6 +300,10 @@ mod tests {
         let (options, rest) = divide(&line, is_key);
         assert_eq!(options, ["--password", "a"]);
         assert_eq!(rest, ["declare", "user", "--name", "u", "--password", "b"]);
+        let line = words("declare user --password -q -q");
+        let (options, rest) = divide(&line, is_key);
+        assert_eq!(options, ["-q"]);
+        assert_eq!(rest, ["declare", "user", "--password", "-q"]);
     }
 
     #[test]
