@@ -1,7 +1,10 @@
 //! Commands that keep a node going: definitions, parameters, the application within the process, features, maintenance.
 
+use std::io::BufRead;
+use std::io::BufReader;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::Stdio;
@@ -140,6 +143,39 @@ fn definitions_come_from_standard_input() {
             .starts_with("Importing definitions in JSON from standard input ...\n")
     );
     assert_eq!(rig.ctl(&["list_vhosts", "-s"]), "/\nfrom-stdin\n");
+    rig.broker.stop();
+}
+
+#[test]
+fn bodies_have_a_bound_and_keep_nobody_waiting_who_brings_none() {
+    let rig = Rig::start();
+    let connect = || UnixStream::connect(rig.home.path().join("data/leveret.sock")).unwrap();
+    let line = |octets: u64| {
+        let request = json!({
+            "command": "operate", "operation": "import-definitions", "skip_if_unchanged": false,
+            "body_bytes": octets,
+        });
+        format!("{request}\n")
+    };
+    let mut caller = connect();
+    caller.write_all(line(1 << 40).as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(caller).read_line(&mut answer).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["exit"], 65);
+    let words = answer["error"].as_str().unwrap();
+    assert!(
+        words.starts_with("no more than 268435456 octets"),
+        "{words}"
+    );
+    // One that is slow with its body.
+    let mut slow = connect();
+    slow.write_all(line(14).as_bytes()).unwrap();
+    rig.check(&["-q", "ping"], 0, "Ping succeeded\n");
+    slow.write_all(b"{\"queues\": []}").unwrap();
+    let mut answer = String::new();
+    BufReader::new(slow).read_line(&mut answer).unwrap();
+    assert_eq!(answer, "{\"ok\":{\"unchanged\":false}}\n");
     rig.broker.stop();
 }
 

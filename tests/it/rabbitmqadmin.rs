@@ -83,6 +83,16 @@ fn the_older_syntax() {
     );
     let (_, out, _) = run(rig.broker.http(), &["publish", "routing_key=q"], "piped");
     assert_eq!(out, "Message published\n");
+    let payload = rig.home.path().join("payload");
+    let into = format!("payload_file={}", payload.display());
+    let line = ["get", "queue=q", "ackmode=reject_requeue_false", &into];
+    let (code, out, err) = run(rig.broker.http(), &line, "");
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("| routing_key | exchange | message_count | payload_bytes | redelivered |"),
+        "{out}"
+    );
+    assert_eq!(std::fs::read_to_string(&payload).unwrap(), "hi");
     check(
         "-f tsv list queues name durable",
         0,
