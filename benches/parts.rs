@@ -141,13 +141,13 @@ fn route_one_of_10_000(bencher: Bencher, kind: Kind) {
 fn route_with_20_bindings(bencher: Bencher, kind: Kind) {
     let mut router = Router::new(kind);
     for index in 0..20_u32 {
-        let (key, arguments) = match kind {
-            Kind::Headers => (String::new(), headers(index)),
+        let (key, arguments) = if matches!(kind, Kind::Headers) {
+            (String::new(), headers(index))
+        } else if matches!(kind, Kind::ConsistentHash) {
             // A weight.
-            Kind::ConsistentHash => ("1".to_owned(), Arguments::default()),
-            Kind::Direct | Kind::Fanout | Kind::Topic | Kind::ModulusHash | Kind::Random => {
-                (format!("stock.usd.{index}"), Arguments::default())
-            }
+            ("1".to_owned(), Arguments::default())
+        } else {
+            (format!("stock.usd.{index}"), Arguments::default())
         };
         router
             .bind(&RoutingKey::known(&key), &arguments, index)
