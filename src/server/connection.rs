@@ -285,6 +285,7 @@ impl Driver {
             output,
             ..
         } = self;
+        let most = scratch::read_bytes(self.context.open.count());
         let mut read = Read::All;
         let mut take = |buffer: &mut [u8]| {
             let (count, what) = try_read(socket, buffer)?;
@@ -296,14 +297,15 @@ impl Driver {
             let left = input.len();
             let count = if left <= scratch::LEFT_BYTES_MAX {
                 buffer[..left].copy_from_slice(input);
-                let count = take(&mut buffer[left..])?;
+                let end = buffer.len().min(left + most);
+                let count = take(&mut buffer[left..end])?;
                 let received = &buffer[..left + count];
                 let taken = machine.receive(received, now, session, output);
                 input.clear();
                 input.extend_from_slice(&received[taken..]);
                 count
             } else {
-                let count = take(buffer)?;
+                let count = take(&mut buffer[..most])?;
                 input.extend_from_slice(&buffer[..count]);
                 let taken = machine.receive(input, now, session, output);
                 input.drain(..taken);

@@ -2,10 +2,14 @@
 
 use std::cell::RefCell;
 
-/// Bytes taken from a socket at once.
-pub(super) const READ_BYTES: usize = 1024 * 1024;
+/// Bytes taken from a socket at once, at most.
+const READ_BYTES: usize = 1024 * 1024;
 /// So many bytes that a machine left behind may stand before those that are read next.
 pub(super) const LEFT_BYTES_MAX: usize = READ_BYTES / 4 * 3;
+/// The same where there are many connections.
+const READ_BYTES_OF_MANY: usize = 64 * 1024;
+/// What reads of all connections may bring at once: a machine that must wait leaves behind what it was given.
+const ALL_READS_BYTES: usize = 32 * 1024 * 1024;
 /// Output buffers that grew beyond this are given back to the allocator.
 const KEEP_BYTES: usize = 2 * 1024 * 1024;
 /// Spare output buffers kept by a loop.
@@ -14,6 +18,11 @@ const KEEP_COUNT: usize = 4;
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
     static WRITE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes to take from a socket at once, among so many connections.
+pub(super) fn read_bytes(connections: usize) -> usize {
+    (ALL_READS_BYTES / connections.max(1)).clamp(READ_BYTES_OF_MANY, READ_BYTES)
 }
 
 /// Lends the loop's read buffer; not to be asked for again inside `act`.
@@ -37,4 +46,17 @@ pub(super) fn give_write_buffer(mut buffer: Vec<u8>) {
             spare.push(buffer);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_connections_may_leave_behind_is_bounded() {
+        assert_eq!(read_bytes(0), READ_BYTES);
+        assert_eq!(read_bytes(32), READ_BYTES);
+        assert_eq!(read_bytes(256), 128 * 1024);
+        assert_eq!(read_bytes(100_000), READ_BYTES_OF_MANY);
+    }
 }
