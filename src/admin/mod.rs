@@ -77,7 +77,7 @@ impl LocalDoor {
                 runtime.block_on(async {
                     match UnixListener::from_std(listener) {
                         Ok(listener) => serve(broker, Arc::new(node), listener, stopped).await,
-                        Err(error) => tracing::error!(%error, "cannot serve the local socket"),
+                        Err(error) => tracing::error!(%error, "cannot serve the local socket: commands cannot reach this node; restart it"),
                     }
                 });
             })?;
@@ -88,7 +88,9 @@ impl LocalDoor {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
-            tracing::error!("the local door's thread ended in a panic");
+            tracing::error!(
+                "the local door's thread ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
         }
         let _ = std::fs::remove_file(&self.path);
     }
@@ -128,7 +130,7 @@ async fn serve(
                     callers.spawn(converse(Arc::clone(&broker), Arc::clone(&node), stream, stopped.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a caller on the local socket");
+                    tracing::warn!(%error, "cannot accept a caller on the local socket; trying again: raise the limit of open files");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -161,7 +163,9 @@ async fn converse(
             commands::answer(&broker, &node, &line, &|| !*stopped.borrow())
         });
         let Ok(mut answer) = answer.await else {
-            tracing::error!("a command on the local socket ended in a panic");
+            tracing::error!(
+                "a command on the local socket ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
             return;
         };
         answer.push('\n');

@@ -111,7 +111,7 @@ impl Broker {
         } else {
             tracing::warn!(
                 queues = topology.unreadable,
-                "messages of queues that could not be recovered are kept in the store"
+                "messages of queues that could not be recovered are kept in the store; see the errors above for what to do"
             );
             0
         };

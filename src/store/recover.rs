@@ -370,7 +370,7 @@ fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
                 error!(
                     queue = queue.0,
                     position = first.0,
-                    "stored settle state is damaged: settled messages may come back"
+                    "stored settle state is damaged: settled messages may come back; check the disk"
                 );
                 let page = pages::read(&page_rows, &parts, key)?;
                 page.and_then(|page| extent_of_page(page, key))

@@ -90,7 +90,9 @@ impl Prometheus {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
-            tracing::error!("the exporter's thread ended in a panic");
+            tracing::error!(
+                "the exporter's thread ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
         }
     }
 }
@@ -107,11 +109,13 @@ async fn serve(
                 let listener = WatchedListener::new(listener, IDLE_TIME_MAX);
                 tokio::spawn(async move {
                     if let Err(error) = axum::serve(listener, service).await {
-                        tracing::error!(%error, "the exporter stopped");
+                        tracing::error!(%error, "the exporter stopped: Prometheus gets nothing any more; restart the node");
                     }
                 });
             }
-            Err(error) => tracing::error!(%error, "cannot serve metrics"),
+            Err(error) => {
+                tracing::error!(%error, "cannot serve metrics: Prometheus gets nothing; restart the node")
+            }
         }
     }
     // The tasks, and with them the listeners, end with the runtime.
