@@ -66,6 +66,7 @@ pub use limits::Limits;
 pub use options::BrokerOptions;
 pub use parameters::Parameters;
 pub use replies::Replies;
+pub use session::LastLine;
 pub use session::Session;
 pub use start::StartError;
 

@@ -17,11 +17,13 @@ use crate::broker::AlarmOptions;
 use crate::broker::Broker;
 use crate::broker::BrokerOptions;
 use crate::broker::Watermark;
+use crate::cli::ctl;
 use crate::cli::log_exchange::LogExchange;
 use crate::cli::watch;
 use crate::cli::watch::Stop;
 use crate::connection::ConnectionOptions;
 use crate::definitions;
+use crate::logs;
 use crate::management::Management;
 use crate::management::ManagementOptions;
 use crate::management::Node;
@@ -53,7 +55,7 @@ impl CommitWaiter for FailureNotice {
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(&Sources::of_process(file, overrides))?;
-    let log_lines = super::logs::start(&settings.log)?;
+    let log_lines = logs::start(&settings.log.options())?;
     raise_file_limit();
     // Ports first: a second start must not touch the data directory of the first, nor find out late.
     let http_listeners = open_all(&settings.http_listen)?;
@@ -90,7 +92,9 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
 fn raise_file_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it was"),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it was; raise it (ulimit -n, LimitNOFILE) if there are to be many connections")
+        }
     }
 }
 
@@ -215,7 +219,7 @@ fn run(
     if cut > 0 {
         tracing::warn!(
             connections = cut,
-            "connections did not close in time and were cut"
+            "connections did not close in time and were cut; raise shutdown_timeout if clients need longer"
         );
     }
     Ok(())
@@ -368,6 +372,11 @@ fn announce(
         [] => String::new(),
         addresses => format!(", Prometheus on {}", list(addresses)),
     };
+    // Scripts wait for RabbitMQ's words.
+    tracing::info!(
+        "Server startup complete; {} plugins started.",
+        ctl::built_in_count()
+    );
     // Whoever started it may have closed its end.
     let _ = writeln!(
         std::io::stdout(),

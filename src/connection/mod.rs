@@ -121,6 +121,20 @@ enum Phase {
     },
 }
 
+impl Phase {
+    /// RabbitMQ's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header | Self::Starting => "starting",
+            Self::Tuning => "tuning",
+            Self::Opening => "opening",
+            Self::Open => "running",
+            Self::Closing { .. } | Self::PeerClosing => "closing",
+            Self::Finished { .. } => "closed",
+        }
+    }
+}
+
 /// One client connection. See the module's documentation.
 pub struct Connection {
     phase: Phase,

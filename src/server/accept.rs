@@ -16,7 +16,7 @@ pub(super) async fn accept(listener: Listener, mut take: impl AsyncFnMut(TcpStre
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!(%address, %error, "cannot accept connections");
+            tracing::error!(%address, %error, "cannot accept connections here: nobody can connect to this address; restart the node");
             return;
         }
     };
@@ -28,7 +28,7 @@ pub(super) async fn accept(listener: Listener, mut take: impl AsyncFnMut(TcpStre
                 }
             }
             Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept a connection; trying again");
+                tracing::warn!(%address, %error, "cannot accept a connection; trying again: raise the limit of open files, or find out who opens connections and leaves them");
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -16,6 +16,7 @@ mod ctl;
 mod durability;
 mod floors;
 mod http;
+mod logs;
 mod operating;
 mod process;
 mod prometheus;
