@@ -83,6 +83,7 @@ impl Broker {
             replies: Replies::default(),
             next_connection: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
+            confirm_latency: Default::default(),
         });
         broker.parameters.restore(&recovered.definitions);
         let vhosts = definitions::read_vhosts(&recovered.definitions);

@@ -281,10 +281,7 @@ impl Connection {
         for id in std::mem::take(&mut self.batch.confirming) {
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.listed_for_confirms = false;
-                if channel
-                    .send_confirms(self.shared.durable, turn.out)
-                    .is_some()
-                {
+                if channel.send_confirms(&self.shared, turn.out).is_some() {
                     self.unconfirmed.insert(id);
                 }
             }

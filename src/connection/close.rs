@@ -94,7 +94,7 @@ impl Connection {
             state: self.phase.name(),
         });
         // What came before the error keeps its confirm.
-        channel.send_confirms(self.shared.durable, turn.out);
+        channel.send_confirms(&self.shared, turn.out);
         channel.end(turn.host);
         encode::method(turn.out, id, &channel_close(&error, method));
     }

@@ -168,6 +168,7 @@ impl Connection {
                 tags: ConsumerTags::new(options.seed),
                 options,
                 durable: Lsn::NONE,
+                now,
                 hold: None,
                 patience: Patience::new(now),
             },
@@ -199,6 +200,7 @@ impl Connection {
         if input.len() > self.left_behind {
             self.heartbeats.heard();
         }
+        self.shared.now = now;
         self.shared.patience.turn(now);
         let turn = &mut Turn { host, out, now };
         let mut taken = 0;
@@ -258,12 +260,14 @@ impl Connection {
         host: &mut dyn Host,
         out: &mut Vec<u8>,
     ) -> usize {
+        self.shared.now = now;
         self.shared.patience.turn(now);
         self.take_parcels(parcels, &mut Turn { host, out, now })
     }
 
     /// The store is durable up to `durable`: replies and confirms that waited for it go out.
-    pub fn committed(&mut self, durable: Lsn, out: &mut Vec<u8>) {
+    pub fn committed(&mut self, durable: Lsn, now: Instant, out: &mut Vec<u8>) {
+        self.shared.now = now;
         self.shared.durable = self.shared.durable.max(durable);
         if let Some(Hold::Commit { lsn, .. }) = self.shared.hold
             && self.shared.is_durable(lsn)
@@ -277,7 +281,7 @@ impl Connection {
         self.unconfirmed.retain(|id| {
             self.channels
                 .get_mut(id)
-                .and_then(|channel| channel.send_confirms(self.shared.durable, out))
+                .and_then(|channel| channel.send_confirms(&self.shared, out))
                 .is_some()
         });
     }
@@ -297,6 +301,7 @@ impl Connection {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Instant, host: &mut dyn Host, out: &mut Vec<u8>) {
+        self.shared.now = now;
         let turn = &mut Turn { host, out, now };
         match self.phase {
             Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening => {

@@ -145,6 +145,7 @@ impl Driver {
         }
         let mut options = context.options.clone();
         options.seed = rand::random();
+        options.confirm_latency = context.broker.confirm_latency_of(session.id());
         let machine = Connection::new(options, context.clock.now());
         Self {
             socket,
@@ -207,7 +208,7 @@ impl Driver {
             let took = self.take_parcels(now);
             self.ends
                 .machine
-                .committed(self.context.broker.durable(), &mut self.output);
+                .committed(self.context.broker.durable(), now, &mut self.output);
             self.feed_rest(now);
             if let Err(error) = self.write(now) {
                 return Some(End::Gone(Some(error)));

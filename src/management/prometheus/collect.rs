@@ -14,7 +14,13 @@ use crate::management::prometheus::text::Kind;
 use crate::management::prometheus::text::Number;
 use crate::management::prometheus::text::Page;
 use crate::management::prometheus::text::labels;
+use crate::metrics::BOUNDS;
+use crate::metrics::CONFIRM_BOUNDS_US;
+use crate::metrics::Histogram;
 use crate::metrics::QueueCounts;
+use crate::metrics::QueueHistory;
+use crate::metrics::Strategy;
+use crate::metrics::WAIT_BOUNDS_MS;
 use crate::metrics::machine::Machine;
 use crate::queue::QueueType;
 use crate::vhost::Exchange;
@@ -194,12 +200,22 @@ impl Source<'_> {
         let by_type =
             types.map(|(kind, name)| (labels(&[PROTOCOL, ("queue_type", name)]), of(kind)));
         families.extend(labelled("rabbitmq_", names::GLOBAL_BY_QUEUE_TYPE, &by_type));
-        // Streams never dead-letter.
-        let dead = [types[0], types[1]].map(|(kind, name)| {
-            let strategy = ("dead_letter_strategy", "at_most_once");
-            (labels(&[("queue_type", name), strategy]), of(kind))
-        });
-        families.extend(labelled("rabbitmq_", names::GLOBAL_DEAD, &dead));
+        let histories = self.broker.queue_histories();
+        let of = |kind| -> QueueHistory { histories.get(&kind).copied().unwrap_or_default() };
+        families.extend(dead_letters(of(QueueType::Classic), of(QueueType::Quorum)));
+        let waited = types.map(|(kind, name)| (vec![("queue_type", name)], of(kind).waited));
+        families.push(histogram(
+            "leveret_queue_wait_seconds",
+            "How long messages had waited in their queues when they were delivered or fetched",
+            (&WAIT_BOUNDS_MS, 1_000.0),
+            &waited[..2],
+        ));
+        families.push(histogram(
+            "leveret_confirm_latency_seconds",
+            "How long publishers waited for their confirms",
+            (&CONFIRM_BOUNDS_US, 1_000_000.0),
+            &[(Vec::new(), self.broker.confirm_latency())],
+        ));
         let mut vhosts: Vec<_> = self.broker.vhosts();
         vhosts.sort_by(|left, right| left.name().cmp(right.name()));
         let rows: Vec<_> = vhosts
@@ -478,6 +494,70 @@ impl Source<'_> {
             Family::of(name, Kind::Untyped, help, std::iter::once(row))
         })
     }
+}
+
+/// Series exist for what can be, as RabbitMQ has it: classic queues count no returns and wait for no confirms.
+fn dead_letters(classic: QueueHistory, quorum: QueueHistory) -> Vec<Family> {
+    let strategies = [
+        ("disabled", Strategy::Disabled),
+        ("at_most_once", Strategy::AtMostOnce),
+        ("at_least_once", Strategy::AtLeastOnce),
+    ];
+    let types = [
+        ("rabbit_classic_queue", classic, &strategies[..2]),
+        ("rabbit_quorum_queue", quorum, &strategies[..]),
+    ];
+    let families = names::GLOBAL_DEAD.iter().map(|metric| {
+        let mut rows = Vec::new();
+        for (kind, history, strategies) in types {
+            for (name, strategy) in strategies {
+                let surely = *strategy == Strategy::AtLeastOnce;
+                let exists = match metric.name {
+                    "global_messages_dead_lettered_maxlen_total" => !surely,
+                    "global_messages_dead_lettered_confirmed_total" => surely,
+                    "global_messages_dead_lettered_delivery_limit_total" => strategies.len() == 3,
+                    _ => true,
+                };
+                if exists {
+                    let labels = labels(&[("queue_type", kind), ("dead_letter_strategy", name)]);
+                    let count = (metric.read)(&history.dead(*strategy));
+                    rows.push((labels, Number::Whole(count)));
+                }
+            }
+        }
+        let name = named("rabbitmq_", metric.name);
+        Family::of(name, metric.kind, metric.help, rows.into_iter())
+    });
+    families.collect()
+}
+
+/// Buckets, sum and count of each of few subjects; bounds and how many of their unit are a second.
+fn histogram(
+    name: &str,
+    help: &'static str,
+    (bounds, second): (&[u64; BOUNDS], f64),
+    subjects: &[(Vec<(&str, &str)>, Histogram)],
+) -> Family {
+    let mut rows = Vec::new();
+    for (pairs, histogram) in subjects {
+        let mut count = 0;
+        for (place, more) in histogram.counts.iter().enumerate() {
+            count += more;
+            let bound = bounds.get(place);
+            let bound = bound.map_or_else(
+                || "+Inf".to_owned(),
+                |bound| (*bound as f64 / second).to_string(),
+            );
+            let pairs: Vec<_> = pairs.iter().copied().chain([("le", &*bound)]).collect();
+            let series = format!("_bucket{}", labels(&pairs));
+            rows.push((series, Number::Whole(count)));
+        }
+        let labels = labels(pairs);
+        let sum = Number::Real(histogram.sum as f64 / second);
+        rows.push((format!("_sum{labels}"), sum));
+        rows.push((format!("_count{labels}"), Number::Whole(count)));
+    }
+    Family::of(name, Kind::Histogram, help, rows.into_iter())
 }
 
 /// Something with the virtual host that it lives in.

@@ -3,6 +3,7 @@
 use crate::management::prometheus::names::Metric;
 use crate::management::prometheus::names::metric;
 use crate::management::prometheus::text::Kind;
+use crate::metrics::DeadCounts;
 use crate::metrics::Messages;
 use crate::metrics::QueueCounts;
 
@@ -112,34 +113,41 @@ pub(in crate::management::prometheus) const GLOBAL_BY_QUEUE_TYPE: &[Metric<Queue
     ),
 ];
 
-/// What died in queues of a type, whether it was dead-lettered or dropped.
-pub(in crate::management::prometheus) const GLOBAL_DEAD: &[Metric<QueueCounts>] = &[
+/// What died in queues of a type, by what became of it.
+pub(in crate::management::prometheus) const GLOBAL_DEAD: &[Metric<DeadCounts>] = &[
     metric(
         "global",
         "global_messages_dead_lettered_maxlen_total",
         Kind::Counter,
         "Total number of messages dead-lettered due to overflow drop-head or reject-publish-dlx",
-        |m| m.dead_maxlen,
+        |m| m.maxlen,
     ),
     metric(
         "global",
         "global_messages_dead_lettered_expired_total",
         Kind::Counter,
         "Total number of messages dead-lettered due to message TTL exceeded",
-        |m| m.dead_expired,
+        |m| m.expired,
     ),
     metric(
         "global",
         "global_messages_dead_lettered_rejected_total",
         Kind::Counter,
         "Total number of messages dead-lettered due to basic.reject or basic.nack",
-        |m| m.dead_rejected,
+        |m| m.rejected,
     ),
     metric(
         "global",
         "global_messages_dead_lettered_delivery_limit_total",
         Kind::Counter,
         "Total number of messages dead-lettered due to delivery-limit exceeded",
-        |m| m.dead_delivery_limit,
+        |m| m.delivery_limit,
+    ),
+    metric(
+        "global",
+        "global_messages_dead_lettered_confirmed_total",
+        Kind::Counter,
+        "Total number of messages dead-lettered and confirmed by target queues",
+        |m| m.confirmed,
     ),
 ];
