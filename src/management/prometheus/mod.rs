@@ -4,7 +4,9 @@
 //! are sent, see [`text`].
 
 mod collect;
+mod gzip;
 mod names;
+mod nodewide;
 mod text;
 
 use std::io;
@@ -20,6 +22,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::ACCEPT;
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -33,6 +36,7 @@ use crate::management::listener::Peer;
 use crate::management::listener::WatchedListener;
 use collect::Source;
 use collect::Wanted;
+use gzip::Compressed;
 use text::Page;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -154,6 +158,10 @@ impl Exporter {
             return StatusCode::NOT_ACCEPTABLE.into_response();
         }
         match self.page(registry, query) {
+            Some(page) if gzip::is_taken(headers) => {
+                let heads = [(CONTENT_TYPE, TEXT), (CONTENT_ENCODING, gzip::NAME)];
+                (heads, Body::new(Compressed::new(page))).into_response()
+            }
             Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(page)).into_response(),
             None => (StatusCode::NOT_FOUND, "Unknown Registry").into_response(),
         }
@@ -177,6 +185,7 @@ impl Exporter {
                     .retain(|name| self.broker.vhost(name).is_some());
                 Some(source.detailed(&wanted))
             }
+            "memory-breakdown" => Some(source.memory_breakdown()),
             _ => None,
         }
     }

@@ -124,7 +124,7 @@ impl Page {
     }
 
     /// The next piece; `None` at the end.
-    fn next_piece(&mut self) -> Option<String> {
+    pub(super) fn next_piece(&mut self) -> Option<String> {
         let mut piece = String::with_capacity(PIECE_BYTES + 4096);
         while piece.len() < PIECE_BYTES {
             let Some(family) = self.families.front_mut() else {

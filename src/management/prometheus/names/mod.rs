@@ -4,7 +4,9 @@
 //! dashboards ask for it.
 
 mod clients;
+mod erlang;
 mod global;
+mod memory;
 mod node;
 mod own;
 mod queues;
@@ -13,10 +15,15 @@ use crate::management::prometheus::text::Kind;
 pub(super) use clients::CHANNELS;
 pub(super) use clients::CONNECTIONS;
 pub(super) use clients::EXCHANGES;
+pub(super) use erlang::ERLANG;
+pub(super) use erlang::Runtime;
 pub(super) use global::GLOBAL;
 pub(super) use global::GLOBAL_BY_QUEUE_TYPE;
 pub(super) use global::GLOBAL_DEAD;
+pub(super) use memory::MEMORY;
+pub(super) use memory::Parts;
 pub(super) use node::ALARMS;
+pub(super) use node::AUTH_ATTEMPTS;
 pub(super) use node::NODE;
 pub(super) use node::NodeFigures;
 pub(super) use own::STORE;

@@ -119,7 +119,7 @@ pub(in crate::management::prometheus) const NODE: &[Metric<NodeFigures>] = &[
         "erlang_scheduler_context_switches_total",
         Kind::Counter,
         "Total number of Erlang scheduler context switches",
-        |_| 0,
+        |n| n.machine.context_switches,
     ),
     metric(
         "node_metrics",
@@ -313,5 +313,30 @@ pub(in crate::management::prometheus) const ALARMS: &[Metric<NodeFigures>] = &[
         Kind::Untyped,
         "is 1 if VM memory watermark alarm is in effect",
         |n| u64::from(n.alarms.memory),
+    ),
+];
+
+/// Logins, of a protocol or of all: those that succeeded, and those that failed.
+pub(in crate::management::prometheus) const AUTH_ATTEMPTS: &[Metric<(u64, u64)>] = &[
+    metric(
+        "auth_attempt_metrics",
+        "auth_attempts_total",
+        Kind::Counter,
+        "Total number of authentication attempts",
+        |(succeeded, failed)| succeeded + failed,
+    ),
+    metric(
+        "auth_attempt_metrics",
+        "auth_attempts_succeeded_total",
+        Kind::Counter,
+        "Total number of successful authentication attempts",
+        |(succeeded, _)| *succeeded,
+    ),
+    metric(
+        "auth_attempt_metrics",
+        "auth_attempts_failed_total",
+        Kind::Counter,
+        "Total number of failed authentication attempts",
+        |(_, failed)| *failed,
     ),
 ];
