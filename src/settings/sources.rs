@@ -118,6 +118,18 @@ impl Sources {
             match (name.as_str(), value.as_str()) {
                 (_, "") => {}
                 ("RABBITMQ_LOG_BASE", directory) => set("log.dir", directory),
+                // Places that there are not: the key is refused, and its name says which.
+                ("RABBITMQ_LOGS", place) if place.starts_with("journald:") => {
+                    set("log.journald", "true");
+                }
+                ("RABBITMQ_LOGS", place) if place.starts_with("syslog:") => {
+                    set("log.syslog", "true");
+                }
+                ("RABBITMQ_LOGS", place) if place.starts_with("exchange:") => {
+                    set("log.console.enabled", "false");
+                    set("log.file.name", "false");
+                    set("log.exchange.enabled", "true");
+                }
                 ("RABBITMQ_LOGS", place) => {
                     let stream = ["-", "-stderr"].contains(&place);
                     set("log.console.enabled", if stream { "true" } else { "false" });

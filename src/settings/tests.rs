@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::logs::Formatter;
 use crate::logs::Level;
+use crate::settings::Colours;
 use crate::settings::Override;
+use crate::settings::OwnLevel;
 use crate::settings::Settings;
 use crate::settings::Sources;
 use crate::settings::rules::RULES;
@@ -397,4 +399,39 @@ fn loops_leave_cores_for_the_rest() {
     }
     settings.loops = 5;
     assert_eq!(settings.loop_count(2), 5);
+}
+
+#[test]
+fn variables_of_rabbitmq_give_way_to_our_own() {
+    let settings = Settings::load(&environment(&[
+        ("RABBITMQ_LOGS", "-stderr"),
+        ("RABBITMQ_LOG", "debug, queue=error,+color"),
+        ("RABBITMQ_LOG_BASE", "/logs"),
+        ("LEVERET_LOG__DIR", "/other"),
+    ]));
+    let log = settings.expect("loaded").log;
+    assert!(log.console && log.file.as_os_str().is_empty());
+    assert_eq!(log.default_level, Level::Debug);
+    assert_eq!(log.queue_level, OwnLevel::Level(Level::Error));
+    assert_eq!(log.console_use_colors, Colours::On);
+    assert_eq!(log.dir, Path::new("/other"));
+    let exchange = environment(&[("RABBITMQ_LOGS", "exchange:amq.rabbitmq.log")]);
+    let log = Settings::load(&exchange).expect("loaded").log;
+    assert!(log.exchange && !log.console);
+    for (name, value, part) in [
+        (
+            "RABBITMQ_LOGS",
+            "journald:",
+            "unknown setting log.journald in",
+        ),
+        (
+            "RABBITMQ_LOG",
+            "cars=debug",
+            "unknown setting log.cars.level in",
+        ),
+        ("RABBITMQ_LOG", "loud", "log.default.level = \"loud\" in"),
+    ] {
+        let place = format!("environment variable {name}");
+        check_refusal(&environment(&[(name, value)]), &[part, &place]);
+    }
 }

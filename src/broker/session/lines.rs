@@ -26,7 +26,16 @@ pub enum LastLine<'a> {
     Refused(&'a str),
 }
 
-/// ` - ` and the client's own name.
+/// The connection's name; made when a line is shown.
+struct Name<'a>(&'a Session);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.name())
+    }
+}
+
+/// The same with ` - ` and the client's own name behind it.
 struct Title<'a>(&'a Session);
 
 impl fmt::Display for Title<'_> {
@@ -42,13 +51,13 @@ impl fmt::Display for Title<'_> {
 impl Session {
     /// The first octet came.
     pub fn log_accepted(&self) {
-        let (id, name) = (self.id.0, self.name());
+        let (id, name) = (self.id.0, Name(self));
         tracing::info!(target: "connection", "accepting AMQP connection <0.{id}.0> ({name})");
     }
 
     pub(super) fn log_client_name(&self) {
         if let Some(own) = &self.client_name {
-            let (id, name, own) = (self.id.0, self.name(), Printable(own));
+            let (id, name, own) = (self.id.0, Name(self), Printable(own));
             tracing::info!(
                 target: "connection",
                 "connection <0.{id}.0> ({name}) has a client-provided name: {own}"
