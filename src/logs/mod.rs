@@ -6,6 +6,7 @@
 //!
 //! A span named `connection` tells which connection a line is about.
 
+mod burst;
 mod category;
 mod exchange;
 mod file;
@@ -63,6 +64,8 @@ const CONNECTION: &str = "connection";
 pub struct LogOptions {
     /// How much.
     pub levels: CategoryLevels,
+    /// Lines about connections and channels that an output shows in a second; 0: any number.
+    pub client_lines_per_second_max: u32,
     /// On standard output or standard error.
     pub console: Option<Console>,
     /// In a file.
@@ -243,6 +246,7 @@ mod tests {
                 default: Level::Warning,
                 own: vec![(Category::Queue, Level::None)],
             },
+            client_lines_per_second_max: 2,
             console: None,
             file: Some(FileOutput {
                 path: path.clone(),
@@ -289,6 +293,12 @@ mod tests {
             logs.set_level(Level::Critical);
             say();
             assert_eq!(written("").len(), 3);
+            // However the seconds fall, ten thousand lines take less than a few thousand of them.
+            logs.set_level(Level::Info);
+            for _ in 0..10_000 {
+                tracing::info!(target: "connection", "again");
+            }
+            assert!(written("").len() < 5_000);
         });
     }
 }

@@ -16,11 +16,13 @@ use crate::logs::Level;
 use crate::logs::Lines;
 use crate::logs::LogError;
 use crate::logs::LogOptions;
+use crate::logs::burst::Burst;
 use crate::logs::exchange;
 use crate::logs::exchange::Tap;
 use crate::logs::file::LogFile;
 use crate::logs::file::Rotation;
 use crate::logs::levels::Levels;
+use crate::logs::line::Fields;
 use crate::logs::line::Line;
 
 /// One of the process's own.
@@ -85,9 +87,13 @@ struct Output {
     levels: Levels,
     shape: Shape,
     place: Place,
+    burst: Mutex<Burst>,
 }
 
-pub(super) struct Outputs(Vec<Output>);
+pub(super) struct Outputs {
+    all: Vec<Output>,
+    client_lines_per_second_max: u32,
+}
 
 impl Outputs {
     pub(super) fn open(
@@ -109,6 +115,7 @@ impl Outputs {
                     console.colours.unwrap_or(terminal),
                 ),
                 place: Place::Stream(console.stream),
+                burst: Mutex::default(),
             });
         }
         if let Some(file) = &options.file {
@@ -121,6 +128,7 @@ impl Outputs {
                 levels: levels(file.level),
                 shape: Shape::new(file.formatter, false, false),
                 place: Place::File(Mutex::new(opened)),
+                burst: Mutex::default(),
             });
         }
         let lines = options.exchange.as_ref().map(|output| {
@@ -129,21 +137,29 @@ impl Outputs {
                 levels: levels(output.level),
                 shape: Shape::new(output.formatter, false, false),
                 place: Place::Exchange(tap),
+                burst: Mutex::default(),
             });
             lines
         });
-        Ok((Self(outputs), lines))
+        let outputs = Self {
+            all: outputs,
+            client_lines_per_second_max: options.client_lines_per_second_max,
+        };
+        Ok((outputs, lines))
     }
 
     pub(super) fn shows(&self, category: Category, severity: tracing::Level) -> bool {
-        let mut outputs = self.0.iter();
+        let mut outputs = self.all.iter();
         outputs.any(|output| output.levels.of(category).admits(severity))
     }
 
     pub(super) fn write(&self, line: &Line<'_>, severity: tracing::Level) {
         let mut last: Option<(Shape, String)> = None;
-        for output in &self.0 {
+        for output in &self.all {
             if !output.levels.of(line.category).admits(severity) {
+                continue;
+            }
+            if !self.bears(output, line) {
                 continue;
             }
             let text = match last.take() {
@@ -155,19 +171,48 @@ impl Outputs {
         }
     }
 
+    /// Whether it is not too much of what clients have a part in; tells what was, behind it.
+    fn bears(&self, output: &Output, line: &Line<'_>) -> bool {
+        if !matches!(line.category, Category::Connection | Category::Channel) {
+            return true;
+        }
+        let second = line.time.timestamp().as_second();
+        let max = self.client_lines_per_second_max;
+        let Some(left_out) = output.burst.lock().admit(second, max) else {
+            return false;
+        };
+        if left_out > 0 {
+            let message = format!(
+                "{left_out} lines about connections and channels were left out, for more than {max} came within a second; see which \
+                 clients open so many connections or do so much wrong, or raise log.client_lines_per_second_max"
+            );
+            let told = Line {
+                level: Level::Warning.name(),
+                about: None,
+                fields: &Fields {
+                    message,
+                    others: Vec::new(),
+                },
+                ..*line
+            };
+            output.place.write(&told, &output.shape.give(&told));
+        }
+        true
+    }
+
     pub(super) fn set_level(&self, level: Level) {
-        for output in &self.0 {
+        for output in &self.all {
             output.levels.set(level);
         }
     }
 
     pub(super) fn lowest(&self) -> Level {
-        let levels = self.0.iter().map(|output| output.levels.lowest());
+        let levels = self.all.iter().map(|output| output.levels.lowest());
         levels.min().unwrap_or(Level::None)
     }
 
     pub(super) fn rotate(&self, now: &ZonedDateTime) -> io::Result<()> {
-        for output in &self.0 {
+        for output in &self.all {
             if let Place::File(file) = &output.place {
                 let mut file = file.lock();
                 if file.keeps_old() {
@@ -187,7 +232,7 @@ impl Outputs {
             Place::File(file) => file.lock().path().display().to_string(),
             Place::Exchange(_) => "exchange:amq.rabbitmq.log".to_owned(),
         };
-        self.0.iter().map(place).collect()
+        self.all.iter().map(place).collect()
     }
 }
 

@@ -76,6 +76,8 @@ pub struct LogSettings {
     /// How much is shown where nothing else is said.
     #[serde(rename = "default.level")]
     pub default_level: Level,
+    /// Lines about connections and channels that an output shows in a second; 0: any number.
+    pub client_lines_per_second_max: u32,
     /// Of connections.
     #[serde(rename = "connection.level")]
     pub connection_level: OwnLevel,
@@ -145,6 +147,7 @@ impl Default for LogSettings {
             exchange_level: level,
             exchange_formatter: Formatter::Plaintext,
             default_level: Level::Info,
+            client_lines_per_second_max: 500,
             connection_level: level,
             channel_level: level,
             queue_level: level,
@@ -179,6 +182,7 @@ impl LogSettings {
         };
         LogOptions {
             levels,
+            client_lines_per_second_max: self.client_lines_per_second_max,
             console: self.console.then(|| Console {
                 stream: self.console_stdio,
                 level: self.console_level.own(),

@@ -199,6 +199,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("management.http.max_body_size", bytes(1024, 1024 * MIB)),
     ("management.disable_stats", Rule::Flag),
     ("management.enable_queue_totals", Rule::Flag),
+    ("log.client_lines_per_second_max", count(0, 1_000_000)),
     ("log.connection.level", Rule::Word(OWN_LEVELS)),
     ("log.channel.level", Rule::Word(OWN_LEVELS)),
     ("log.queue.level", Rule::Word(OWN_LEVELS)),
