@@ -193,7 +193,14 @@ pub(crate) fn recover(
     let failed = |error| open_failed(path, error);
     let mut meta = read_meta(database, path)?;
     if meta.format <= FORMAT_WITHOUT_RING {
+        let from = meta.format;
         meta = begin_ring(database, &meta).map_err(failed)?;
+        tracing::info!(
+            target: "upgrade",
+            from,
+            to = FORMAT,
+            "a store of an earlier version was taken over; that version cannot open it any more"
+        );
     }
     let (index, definitions) = read(database).map_err(failed)?;
     let scan = scan(disk, meta.ring_key, meta.ring_from).map_err(StoreError::ring)?;
