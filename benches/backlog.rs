@@ -108,7 +108,7 @@ impl Broker {
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--http-listen", "127.0.0.1:0"])
-            .args(["--log-level", "warn", "--data-dir"])
+            .args(["--log-level", "warning", "--data-dir"])
             .arg(data)
             .stdout(Stdio::piped());
         if let Some(bytes) = options.queue_memory {

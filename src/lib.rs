@@ -6,6 +6,7 @@ pub mod broker;
 pub mod cli;
 pub mod connection;
 pub mod definitions;
+pub mod logs;
 pub mod management;
 pub mod metrics;
 pub mod model;

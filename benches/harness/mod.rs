@@ -208,7 +208,8 @@ impl Peer {
         );
         self.parcels.clear();
         self.session.delivered(delivered);
-        self.machine.committed(self.broker.durable(), &mut self.out);
+        self.machine
+            .committed(self.broker.durable(), self.now, &mut self.out);
     }
 
     /// Until nothing waits for the disk.

@@ -81,7 +81,7 @@ fn run(broker: &Broker, request: Request, go_on: &dyn Fn() -> bool) -> Result<Va
             }
             let made = broker.store().backup(&target, go_on);
             let made = made.inspect_err(|error| {
-                tracing::warn!(target_dir = %target.display(), %error, "no backup was made");
+                tracing::warn!(target_dir = %target.display(), %error, "no backup was made; the directory must be empty or missing, and writable for the node");
             });
             let summary = made.map_err(|error| error.to_string())?;
             tracing::info!(

@@ -90,7 +90,7 @@ impl LocalDoor {
                 runtime.block_on(async {
                     match UnixListener::from_std(listener) {
                         Ok(listener) => serve(Arc::new(node), listener, stopped).await,
-                        Err(error) => tracing::error!(%error, "cannot serve the local socket"),
+                        Err(error) => tracing::error!(%error, "cannot serve the local socket: commands cannot reach this node; restart it"),
                     }
                 });
             })?;
@@ -101,7 +101,9 @@ impl LocalDoor {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
-            tracing::error!("the local door's thread ended in a panic");
+            tracing::error!(
+                "the local door's thread ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
         }
         let _ = std::fs::remove_file(&self.path);
     }
@@ -149,7 +151,7 @@ async fn serve(node: Arc<NodeFacts>, listener: UnixListener, stopped: watch::Rec
                     callers.spawn(converse(desk.clone(), stream));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a caller on the local socket");
+                    tracing::warn!(%error, "cannot accept a caller on the local socket; trying again: raise the limit of open files");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -197,7 +199,9 @@ async fn converse(desk: Desk, stream: UnixStream) {
             commands::answer(&node, &line, &body, &|| !*stopped.borrow())
         });
         let Ok(mut answer) = answer.await else {
-            tracing::error!("a command on the local socket ended in a panic");
+            tracing::error!(
+                "a command on the local socket ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
             return;
         };
         drop(turn);

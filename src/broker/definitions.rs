@@ -163,7 +163,7 @@ fn read_all<T: DeserializeOwned>(definitions: &[Definition], kind: Kind) -> Vec<
             |definition| match serde_json::from_slice(&definition.value) {
                 Ok(record) => Some(record),
                 Err(error) => {
-                    tracing::error!(%error, kind = ?kind, "a definition could not be recovered");
+                    tracing::error!(%error, kind = ?kind, "a definition could not be recovered and is not in effect; make it again, or restore a backup");
                     None
                 }
             },

@@ -30,7 +30,10 @@ use std::sync::atomic::Ordering;
 use dashmap::DashMap;
 
 use crate::metrics::Churn;
+use crate::metrics::Histogram;
 use crate::metrics::QueueCounts;
+use crate::metrics::QueueHistory;
+use crate::metrics::SharedHistogram;
 use crate::model::ConnectionId;
 use crate::model::ConsumerId;
 use crate::model::Lsn;
@@ -69,6 +72,7 @@ pub use limits::Limits;
 pub use options::BrokerOptions;
 pub use parameters::Parameters;
 pub use replies::Replies;
+pub use session::LastLine;
 pub use session::Session;
 pub use start::StartError;
 
@@ -85,7 +89,12 @@ pub struct Broker {
     replies: Replies,
     next_connection: AtomicU64,
     next_consumer: AtomicU64,
+    /// Few loops share one of them.
+    confirm_latency: [Arc<SharedHistogram>; LATENCY_PARTS],
 }
+
+/// Into so many parts the connections are divided that count latencies.
+const LATENCY_PARTS: usize = 8;
 
 impl Broker {
     /// Its options.
@@ -128,6 +137,26 @@ impl Broker {
     /// What queues of each type have counted.
     pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
         self.shared.queue_counts()
+    }
+
+    /// What became of the messages in queues of each type.
+    pub fn queue_histories(&self) -> HashMap<QueueType, QueueHistory> {
+        self.shared.queue_histories()
+    }
+
+    /// How long publishers waited for their confirms, in microseconds.
+    pub fn confirm_latency(&self) -> Histogram {
+        let mut all = Histogram::default();
+        for part in &self.confirm_latency {
+            all += part.get();
+        }
+        all
+    }
+
+    /// Where one of the connections counts that.
+    pub fn confirm_latency_of(&self, connection: ConnectionId) -> Arc<SharedHistogram> {
+        let part = connection.0 as usize % LATENCY_PARTS;
+        Arc::clone(&self.confirm_latency[part])
     }
 
     /// Client connections.

@@ -99,6 +99,7 @@ impl Replies {
                 redelivered: false,
                 returns: 0,
                 expires_at: None,
+                entered_at: 0,
                 streamed: false,
             },
         }));

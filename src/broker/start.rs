@@ -83,6 +83,7 @@ impl Broker {
             replies: Replies::default(),
             next_connection: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
+            confirm_latency: Default::default(),
         });
         broker.parameters.restore(&recovered.definitions);
         let vhosts = definitions::read_vhosts(&recovered.definitions);
@@ -111,7 +112,7 @@ impl Broker {
         } else {
             tracing::warn!(
                 queues = topology.unreadable,
-                "messages of queues that could not be recovered are kept in the store"
+                "messages of queues that could not be recovered are kept in the store; see the errors above for what to do"
             );
             0
         };

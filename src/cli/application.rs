@@ -14,6 +14,7 @@ use crate::admin::Application;
 use crate::admin::Control;
 use crate::admin::Slot;
 use crate::broker::Broker;
+use crate::cli::ctl;
 use crate::cli::options::broker_options;
 use crate::cli::options::connection_options;
 use crate::cli::options::management_options;
@@ -218,7 +219,7 @@ impl Runner {
         if cut > 0 {
             tracing::warn!(
                 connections = cut,
-                "connections did not close in time and were cut"
+                "connections did not close in time and were cut; raise shutdown_timeout if clients need longer"
             );
         }
         Some(running.broker)
@@ -256,6 +257,11 @@ impl Runner {
             [] => String::new(),
             addresses => format!(", Prometheus on {}", list(addresses)),
         };
+        // Scripts wait for RabbitMQ's words.
+        tracing::info!(
+            "Server startup complete; {} plugins started.",
+            ctl::built_in_count()
+        );
         // Whoever started it may have closed its end.
         let _ = writeln!(
             std::io::stdout(),

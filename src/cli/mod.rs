@@ -7,7 +7,6 @@ mod backup;
 mod completions;
 mod ctl;
 mod log_exchange;
-mod logs;
 mod options;
 mod perf;
 mod rabbitmqadmin;
@@ -102,10 +101,10 @@ struct ServeArgs {
     /// Where to listen for Prometheus; may be given several times [default: nowhere]
     #[arg(long, value_name = "ADDR:PORT")]
     prometheus_listen: Vec<String>,
-    /// Log level or filter, such as debug or info,leveret::store=trace [default: info]
-    #[arg(long, value_name = "FILTER")]
+    /// How much is logged: debug, info, notice, warning, error, critical, alert, emergency or none [default: info]
+    #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// auto, text or json [default: auto: text on a terminal, else JSON]
+    /// Shape of log lines: auto, plaintext or json [default: auto: text on a terminal, else JSON]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -122,8 +121,12 @@ impl ServeArgs {
                 "prometheus_listen",
                 self.prometheus_listen.clone(),
             ),
-            ("--log-level", "log.level", one(&self.log_level)),
-            ("--log-format", "log.format", one(&self.log_format)),
+            ("--log-level", "log.default.level", one(&self.log_level)),
+            (
+                "--log-format",
+                "log.console.formatter",
+                one(&self.log_format),
+            ),
         ];
         given
             .into_iter()

@@ -7,12 +7,12 @@ use std::sync::mpsc;
 
 use crate::admin::LocalDoor;
 use crate::admin::NodeFacts;
-use crate::admin::SetLogLevel;
 use crate::admin::Slot;
 use crate::cli::application::Runner;
 use crate::cli::log_exchange::LogExchange;
 use crate::cli::watch;
 use crate::cli::watch::Event;
+use crate::logs;
 use crate::server::Clock;
 use crate::settings::Override;
 use crate::settings::Settings;
@@ -25,7 +25,7 @@ const EVENTS_MAX: usize = 64;
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(&Sources::of_process(file, overrides))?;
-    let log = super::logs::start(&settings.log)?;
+    let log_lines = logs::start(&settings.log.options())?;
     raise_file_limit();
     let clock = Clock::start();
     let (events, happened) = mpsc::sync_channel(EVENTS_MAX);
@@ -33,15 +33,14 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     let mut runner = Runner::new(settings, clock, Arc::clone(&slot), events.clone());
     runner.start()?;
     let now: crate::vhost::Clock = Arc::new(move || clock.millis(clock.now()));
-    let log_exchange = log
-        .lines
-        .map(|lines| LogExchange::start(lines, Arc::clone(&slot), Arc::clone(&now)));
+    let log_exchange =
+        log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&slot), Arc::clone(&now)));
     watch::start(
         events.clone(),
         Arc::clone(&slot),
         runner.settings.data_dir.clone(),
     )?;
-    let local_door = open_door(&runner.settings, slot, now, events, log.set_level);
+    let local_door = open_door(&runner.settings, slot, now, events);
     runner.announce();
 
     await_end(&mut runner, &happened);
@@ -91,7 +90,6 @@ fn open_door(
     application: Arc<Slot>,
     clock: crate::vhost::Clock,
     events: mpsc::SyncSender<Event>,
-    set_log_level: SetLogLevel,
 ) -> Option<LocalDoor> {
     let asked = events.clone();
     let facts = NodeFacts {
@@ -112,7 +110,7 @@ fn open_door(
                 .map_err(|_| gone())?;
             answered.recv().map_err(|_| gone())?
         }),
-        set_log_level,
+        set_log_level: Arc::new(set_log_level),
     };
     let local_door = LocalDoor::open(facts);
     local_door
@@ -126,6 +124,18 @@ fn open_door(
 fn raise_file_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it was"),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it was; raise it (ulimit -n, LimitNOFILE) if there are to be many connections")
+        }
     }
+}
+
+/// What the command of that name does.
+fn set_log_level(name: &str) -> Result<(), String> {
+    let level = logs::Level::from_name(name).ok_or_else(|| {
+        let names = "debug, info, notice, warning, error, critical, alert, emergency, none";
+        format!("level {name} is not supported. Try one of {names}")
+    })?;
+    logs::set_level(level);
+    Ok(())
 }

@@ -283,7 +283,7 @@ impl Connection {
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.listed_for_confirms = false;
                 if channel
-                    .send_confirms(self.shared.durable, turn.out.octets())
+                    .send_confirms(&self.shared, turn.out.octets())
                     .is_some()
                 {
                     self.unconfirmed.insert(id);

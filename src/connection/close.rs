@@ -14,6 +14,7 @@ use amq_protocol::protocol::connection;
 use crate::connection::Connection;
 use crate::connection::Ending;
 use crate::connection::Phase;
+use crate::connection::host::Failure;
 use crate::connection::host::Host;
 use crate::connection::reply_text::NO_METHOD;
 use crate::connection::reply_text::channel_close;
@@ -58,8 +59,12 @@ impl Connection {
     ) {
         let error = AmqpError::Connection { code, text };
         match self.phase {
-            Phase::Open => self.close_with(error, NO_METHOD, turn),
+            Phase::Open => {
+                self.tell(&error, CONNECTION, NO_METHOD, turn);
+                self.close_with(error, NO_METHOD, turn);
+            }
             Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening => {
+                self.tell(&error, CONNECTION, NO_METHOD, turn);
                 self.end(Ending::Failed(error));
                 self.finish(Duration::ZERO);
             }
@@ -76,7 +81,7 @@ impl Connection {
         turn: &mut Turn<'_>,
     ) {
         if matches!(error, AmqpError::Connection { .. }) || id == CONNECTION {
-            return self.fail(error, method, turn);
+            return self.fail_at(id, error, method, turn);
         }
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
@@ -84,23 +89,60 @@ impl Connection {
         if channel.is_closing() {
             return;
         }
+        turn.host.failed(&Failure {
+            error: &error,
+            channel: id,
+            method,
+            state: self.phase.name(),
+        });
         // What came before the error keeps its confirm.
-        channel.send_confirms(self.shared.durable, turn.out.octets());
+        channel.send_confirms(&self.shared, turn.out.octets());
         channel.end(turn.host);
         encode::method(turn.out.octets(), id, &channel_close(&error, method));
     }
 
     /// An error of the connection.
     pub(super) fn fail(&mut self, error: AmqpError, method: MethodId, turn: &mut Turn<'_>) {
+        self.fail_at(CONNECTION, error, method, turn);
+    }
+
+    /// An error of the connection that a frame of channel `id` made.
+    pub(super) fn fail_at(
+        &mut self,
+        id: ChannelId,
+        error: AmqpError,
+        method: MethodId,
+        turn: &mut Turn<'_>,
+    ) {
         match self.phase {
-            Phase::Open => self.close_with(error, method, turn),
+            Phase::Open => {
+                self.tell(&error, id, method, turn);
+                self.close_with(error, method, turn);
+            }
             // Whoever did not log in learns nothing, slowly.
             Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening => {
+                self.tell(&error, id, method, turn);
                 self.end(Ending::Failed(error));
                 self.finish(SILENT_PAUSE);
             }
             Phase::Closing { .. } | Phase::PeerClosing | Phase::Finished { .. } => {}
         }
+    }
+
+    /// Has the error logged.
+    pub(super) fn tell(
+        &self,
+        error: &AmqpError,
+        channel: ChannelId,
+        method: MethodId,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.host.failed(&Failure {
+            error,
+            channel,
+            method,
+            state: self.phase.name(),
+        });
     }
 
     /// Sends `connection.close` and waits for `close-ok`.

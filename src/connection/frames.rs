@@ -99,7 +99,7 @@ impl Connection {
                 self.flush(turn);
                 match parse_method(frame.payload) {
                     Ok(method) => self.connection_method(method, frame.payload, turn),
-                    Err(error) => self.fail_unparsed(&error, turn),
+                    Err(error) => self.fail_unparsed(ChannelId(0), &error, turn),
                 }
             }
             _ => {
@@ -129,7 +129,7 @@ impl Connection {
         if !channel.assembly.is_idle() {
             let error = channel.assembly.interrupted();
             self.flush(turn);
-            self.fail(error, PUBLISH, turn);
+            self.fail_at(id, error, PUBLISH, turn);
             return consumed;
         }
         let outcome = match parse_method(frame.payload) {
@@ -165,7 +165,7 @@ impl Connection {
             }
             Err(error) => {
                 self.flush(turn);
-                self.fail_unparsed(&error, turn);
+                self.fail_unparsed(id, &error, turn);
                 return consumed;
             }
         };
@@ -182,7 +182,7 @@ impl Connection {
         let id = frame.channel;
         let Some(channel) = self.channels.get_mut(&id) else {
             self.flush(turn);
-            self.fail(Assembly::Idle.interrupted(), NO_METHOD, turn);
+            self.fail_at(id, Assembly::Idle.interrupted(), NO_METHOD, turn);
             return consumed;
         };
         if channel.is_closing() {
@@ -201,7 +201,7 @@ impl Connection {
             Ok(Some(message)) => self.gather_complete(id, message, turn),
             Err(ContentFault::Stray(error)) => {
                 self.flush(turn);
-                self.fail(error, NO_METHOD, turn);
+                self.fail_at(id, error, NO_METHOD, turn);
             }
             Err(ContentFault::Publish(error)) => {
                 self.flush(turn);

@@ -157,6 +157,7 @@ impl Connection {
             )
         });
         if let Err(error) = judged {
+            self.tell(&error, ChannelId(0), TUNE, turn);
             return self.close_with(error, TUNE, turn);
         }
         self.client.tuned = true;
@@ -172,7 +173,9 @@ impl Connection {
     pub(super) fn open(&mut self, open: &connection::Open, turn: &mut Turn<'_>) {
         let vhost = VhostName::known(open.virtual_host.as_str());
         if let Err(error) = turn.host.open(&vhost) {
-            return self.close_with(error.widened(), OPEN, turn);
+            let error = error.widened();
+            self.tell(&error, ChannelId(0), OPEN, turn);
+            return self.close_with(error, OPEN, turn);
         }
         self.host_open = true;
         self.client.vhost = Some(vhost);

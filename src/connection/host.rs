@@ -29,6 +29,7 @@ use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::model::VhostName;
+use crate::protocol::method::MethodId;
 
 /// What a SASL exchange came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +192,19 @@ pub enum TxStep {
     Settle(Settle, Vec<Delivered>),
 }
 
+/// An error and where it happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// What is told.
+    pub error: &'a AmqpError,
+    /// On which channel; 0 is the connection as a whole.
+    pub channel: ChannelId,
+    /// What is to blame.
+    pub method: MethodId,
+    /// RabbitMQ's name for where the connection stands, such as `running`.
+    pub state: &'static str,
+}
+
 /// What the broker, or a script in tests, does for a connection.
 pub trait Host {
     /// `connection.start`'s server properties.
@@ -297,6 +311,11 @@ pub trait Host {
 
     /// How long deliveries of this queue may stay without acknowledgement; `None` is for ever.
     fn consumer_timeout(&mut self, queue: QueueId) -> Option<Duration>;
+
+    /// An error is told to the client, or before login kept from it. For the log.
+    fn failed(&mut self, failure: &Failure<'_>) {
+        let _ = failure;
+    }
 
     /// Settles deliveries of one channel.
     ///

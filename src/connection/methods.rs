@@ -78,7 +78,7 @@ impl Connection {
                 );
             }
             (phase, _) => {
-                let text = format!("unexpected method in connection state {}", state(phase));
+                let text = format!("unexpected method in connection state {}", phase.name());
                 let error = AmqpError::new(ReplyCode::ChannelError, text);
                 self.fail(error, method_id(payload).unwrap_or(NO_METHOD), turn);
             }
@@ -137,7 +137,7 @@ impl Connection {
             let text = format!(
                 "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
             );
-            return self.fail(AmqpError::not_allowed(text), NO_METHOD, turn);
+            return self.fail_at(frame.channel, AmqpError::not_allowed(text), NO_METHOD, turn);
         }
         match parse_method(frame.payload) {
             Ok(Method::Other(AMQPClass::Channel(channel::AMQPMethod::Open(_)))) => {
@@ -147,11 +147,11 @@ impl Connection {
                 self.flush(turn);
                 let error = AmqpError::new(ReplyCode::ChannelError, "expected 'channel.open'");
                 let method = method_id(frame.payload).unwrap_or(NO_METHOD);
-                self.fail(error, method, turn);
+                self.fail_at(frame.channel, error, method, turn);
             }
             Err(error) => {
                 self.flush(turn);
-                self.fail_unparsed(&error, turn);
+                self.fail_unparsed(frame.channel, &error, turn);
             }
         }
     }
@@ -159,7 +159,7 @@ impl Connection {
     fn open_channel(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
         if let Err(error) = turn.host.open_channel(id) {
             self.flush(turn);
-            return self.fail(error.widened(), CHANNEL_OPEN, turn);
+            return self.fail_at(id, error.widened(), CHANNEL_OPEN, turn);
         }
         let stats = Arc::default();
         turn.host.counts(id, &stats);
@@ -184,13 +184,18 @@ impl Connection {
             }
             Some(CHANNEL_OPEN) => {
                 self.flush(turn);
-                self.fail(second_open(), CHANNEL_OPEN, turn);
+                self.fail_at(id, second_open(), CHANNEL_OPEN, turn);
             }
             _ => {}
         }
     }
 
-    pub(super) fn fail_unparsed(&mut self, error: &MethodError, turn: &mut Turn<'_>) {
+    pub(super) fn fail_unparsed(
+        &mut self,
+        id: ChannelId,
+        error: &MethodError,
+        turn: &mut Turn<'_>,
+    ) {
         // RabbitMQ's reader crashes on the unknown and on broken tables; a reason helps more than a cut connection.
         let code = match error {
             MethodError::Unknown(_) => ReplyCode::CommandInvalid,
@@ -200,22 +205,10 @@ impl Connection {
             | MethodError::Truncated => ReplyCode::FrameError,
         };
         let method = error.method_id().unwrap_or(NO_METHOD);
-        self.fail(AmqpError::new(code, error.to_string()), method, turn);
+        self.fail_at(id, AmqpError::new(code, error.to_string()), method, turn);
     }
 }
 
 fn second_open() -> AmqpError {
     AmqpError::new(ReplyCode::ChannelError, "second 'channel.open' seen")
-}
-
-/// RabbitMQ's name for where a connection stands.
-fn state(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Header | Phase::Starting => "starting",
-        Phase::Tuning => "tuning",
-        Phase::Opening => "opening",
-        Phase::Open => "running",
-        Phase::Closing { .. } | Phase::PeerClosing => "closing",
-        Phase::Finished { .. } => "closed",
-    }
 }

@@ -123,6 +123,20 @@ enum Phase {
     },
 }
 
+impl Phase {
+    /// RabbitMQ's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header | Self::Starting => "starting",
+            Self::Tuning => "tuning",
+            Self::Opening => "opening",
+            Self::Open => "running",
+            Self::Closing { .. } | Self::PeerClosing => "closing",
+            Self::Finished { .. } => "closed",
+        }
+    }
+}
+
 /// One client connection. See the module's documentation.
 pub struct Connection {
     phase: Phase,
@@ -158,6 +172,7 @@ impl Connection {
                 tags: ConsumerTags::new(options.seed),
                 options,
                 durable: Lsn::NONE,
+                now,
                 hold: None,
                 patience: Patience::new(now),
             },
@@ -190,6 +205,7 @@ impl Connection {
         if input.len() > self.left_behind {
             self.heartbeats.heard();
         }
+        self.shared.now = now;
         self.shared.patience.turn(now);
         let turn = &mut Turn { host, out, now };
         let mut taken = 0;
@@ -256,12 +272,14 @@ impl Connection {
         host: &mut dyn Host,
         out: &mut Output,
     ) -> usize {
+        self.shared.now = now;
         self.shared.patience.turn(now);
         self.take_parcels(parcels, &mut Turn { host, out, now })
     }
 
     /// The store is durable up to `durable`: replies and confirms that waited for it go out.
-    pub fn committed(&mut self, durable: Lsn, out: &mut Output) {
+    pub fn committed(&mut self, durable: Lsn, now: Instant, out: &mut Output) {
+        self.shared.now = now;
         self.shared.durable = self.shared.durable.max(durable);
         if let Some(Hold::Commit { lsn, .. }) = self.shared.hold
             && self.shared.is_durable(lsn)
@@ -275,7 +293,7 @@ impl Connection {
         self.unconfirmed.retain(|id| {
             self.channels
                 .get_mut(id)
-                .and_then(|channel| channel.send_confirms(self.shared.durable, out.octets()))
+                .and_then(|channel| channel.send_confirms(&self.shared, out.octets()))
                 .is_some()
         });
     }
@@ -295,6 +313,7 @@ impl Connection {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Instant, host: &mut dyn Host, out: &mut Output) {
+        self.shared.now = now;
         let turn = &mut Turn { host, out, now };
         match self.phase {
             Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening => {

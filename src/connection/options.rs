@@ -1,11 +1,13 @@
 //! What a connection's machine may be told to do otherwise. Defaults are RabbitMQ 3.13's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics::SharedHistogram;
 use crate::model::limits::FRAME_SIZE_MIN;
 
 /// Settings of one connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ConnectionOptions {
     /// Largest frame in octets that we offer, envelope included; 0 is unlimited.
     pub frame_max: u32,
@@ -34,6 +36,8 @@ pub struct ConnectionOptions {
     pub transaction_bytes_max: u64,
     /// Where server-made consumer tags start; to be random, so that tags of two connections differ.
     pub seed: u64,
+    /// Where it is counted how long publishers waited for their confirms.
+    pub confirm_latency: Arc<SharedHistogram>,
 }
 
 impl Default for ConnectionOptions {
@@ -51,6 +55,7 @@ impl Default for ConnectionOptions {
             channel_tick_interval: Duration::from_secs(60),
             transaction_bytes_max: 1024 * 1024 * 1024,
             seed: 0,
+            confirm_latency: Arc::default(),
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) frame_max: u32,
     /// The store is durable up to here, as far as we were told.
     pub(super) durable: Lsn,
+    /// The time of this turn.
+    pub(super) now: Instant,
     pub(super) hold: Option<Hold>,
     pub(super) patience: Patience,
     pub(super) tags: ConsumerTags,

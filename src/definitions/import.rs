@@ -156,7 +156,10 @@ pub fn import(
 
 fn tell(imported: &Imported) {
     for key in &imported.unknown {
-        tracing::warn!(key, "definitions have a key that means nothing here");
+        tracing::warn!(
+            key,
+            "definitions have a key that means nothing here and is left out; docs/compatibility.md says what is not supported"
+        );
     }
     for Skipped {
         section,
@@ -164,7 +167,12 @@ fn tell(imported: &Imported) {
         reason,
     } in &imported.skipped
     {
-        tracing::warn!(section, name, reason, "a definition was skipped");
+        tracing::warn!(
+            section,
+            name,
+            reason,
+            "a definition was skipped; mend it as the reason says and import again"
+        );
     }
     tracing::info!(
         taken = imported.taken,

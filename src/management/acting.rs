@@ -44,7 +44,10 @@ impl ApiError {
             return Self::MissingText(text);
         }
         if code == ReplyCode::AccessRefused || code == ReplyCode::NotAllowed {
-            tracing::warn!(reason = text, "HTTP access denied");
+            tracing::warn!(
+                reason = text,
+                "HTTP access denied; if it should have been allowed, give the user the permission (rabbitmqctl set_permissions)"
+            );
             return Self::access_refused();
         }
         Self::bad_request(text)

@@ -68,7 +68,7 @@ impl FromRequestParts<Api> for Caller {
             .access()
             .log_in(Protocol::Http, &credentials, loopback)
             .map_err(|refusal| {
-                tracing::warn!(%refusal, "HTTP login refused");
+                tracing::warn!(%refusal, "HTTP login refused; if it should have been let in, check its password, tags and loopback_users");
                 match refusal {
                     Refusal::NotFromLoopback { .. } => {
                         ApiError::NotAuthorised("User can only log in via localhost".to_owned())
@@ -161,7 +161,7 @@ impl Caller {
         if allowed {
             return Ok(());
         }
-        tracing::warn!(user = %self.user.name(), refusal, "HTTP access denied");
+        tracing::warn!(user = %self.user.name(), refusal, "HTTP access denied; if it should have been allowed, give the user the tag that it needs (rabbitmqctl set_user_tags)");
         Err(ApiError::NotAuthorised(refusal.to_owned()))
     }
 

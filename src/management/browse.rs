@@ -91,7 +91,7 @@ pub(super) async fn messages(
     // It may wait for the disk.
     let looked = tokio::task::spawn_blocking(move || wanted.at(&queue, now));
     looked.await.map(Json).map_err(|error| {
-        tracing::error!(%error, "a look into a queue ended in a panic");
+        tracing::error!(%error, "a look into a queue ended in a panic; this is a fault of Leveret: please report it with the lines before this one");
         ApiError::bad_request("the queue cannot be looked into")
     })
 }

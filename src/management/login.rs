@@ -35,7 +35,7 @@ pub(super) async fn log_in(
     let user = access
         .log_in(Protocol::Http, &credentials, loopback)
         .map_err(|refusal| {
-            tracing::warn!(%refusal, "HTTP login refused");
+            tracing::warn!(%refusal, "HTTP login refused; if it should have been let in, check its password, tags and loopback_users");
             ApiError::WrongCredentials
         })?;
     if !MANAGEMENT_TAGS.iter().any(|tag| user.has_tag(tag)) {

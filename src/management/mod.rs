@@ -125,7 +125,9 @@ impl Management {
         let _ = self.stop.send(true);
         drop(self.stop);
         if self.thread.join().is_err() {
-            tracing::error!("the HTTP thread ended in a panic");
+            tracing::error!(
+                "the HTTP thread ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
         }
     }
 }
@@ -139,11 +141,13 @@ async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<b
                 let listener = WatchedListener::new(listener, IDLE_TIME_MAX);
                 tokio::spawn(async move {
                     if let Err(error) = axum::serve(listener, service).await {
-                        tracing::error!(%error, "HTTP stopped");
+                        tracing::error!(%error, "HTTP stopped: the management API answers no more; restart the node");
                     }
                 });
             }
-            Err(error) => tracing::error!(%error, "cannot serve HTTP"),
+            Err(error) => {
+                tracing::error!(%error, "cannot serve HTTP: the management API does not answer; restart the node")
+            }
         }
     }
     let mut ticks = tokio::time::interval(rates::INTERVAL);

@@ -22,6 +22,10 @@ pub struct Machine {
     pub disk_free: u64,
     /// Threads of the process.
     pub threads: u64,
+    /// How often the system has put another thread in the place of one of these.
+    pub context_switches: u64,
+    /// Milliseconds of processor time that the process has used.
+    pub cpu_millis: u64,
 }
 
 impl Machine {
@@ -38,6 +42,8 @@ impl Machine {
             sockets_open,
             disk_free: disk_free(data_dir),
             threads: field(&status, "Threads:").unwrap_or(0),
+            context_switches: context_switches(),
+            cpu_millis: cpu_millis(),
         }
     }
 }
@@ -105,6 +111,33 @@ fn limit_of_group(line: &str) -> Option<u64> {
         .min()
 }
 
+/// The system tells it of each thread.
+fn context_switches() -> u64 {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    let of_thread = |path: std::path::PathBuf| {
+        let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+        let kinds = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"];
+        let counts = kinds.map(|kind| field(&status, kind).unwrap_or(0));
+        counts.iter().sum::<u64>()
+    };
+    threads
+        .flatten()
+        .map(|thread| of_thread(thread.path()))
+        .sum()
+}
+
+fn cpu_millis() -> u64 {
+    // The system counts in hundredths of a second, whatever its own clock does.
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name may have anything in it but ends with the last parenthesis.
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after_name.split_whitespace().skip(11).take(2);
+    let ticks = fields.filter_map(|field| field.parse::<u64>().ok());
+    ticks.sum::<u64>() * 10
+}
+
 fn files_max(limits: &str) -> u64 {
     let line = limits
         .lines()
@@ -143,7 +176,7 @@ mod tests {
         let machine = Machine::look(Path::new("/"));
         assert!(machine.memory_used > 0 && machine.memory_used < machine.memory_total);
         assert!(machine.files_open > 0 && machine.files_open <= machine.files_max);
-        assert!(machine.threads > 0);
+        assert!(machine.threads > 0 && machine.context_switches > 0);
         assert!(machine.disk_free > 0);
         let levels = Levels::look(Path::new("/"));
         assert_eq!(levels.memory_total, Some(machine.memory_total));

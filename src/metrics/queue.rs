@@ -25,14 +25,6 @@ pub struct QueueCounts {
     pub disk_writes: u64,
     /// Read back from the disk.
     pub disk_reads: u64,
-    /// Died of a length limit, dead-lettered or dropped.
-    pub dead_maxlen: u64,
-    /// Died of their age.
-    pub dead_expired: u64,
-    /// Died of a rejection.
-    pub dead_rejected: u64,
-    /// Died of coming back too often.
-    pub dead_delivery_limit: u64,
 }
 
 impl QueueCounts {
@@ -76,9 +68,5 @@ impl AddAssign for QueueCounts {
         self.ack += more.ack;
         self.disk_writes += more.disk_writes;
         self.disk_reads += more.disk_reads;
-        self.dead_maxlen += more.dead_maxlen;
-        self.dead_expired += more.dead_expired;
-        self.dead_rejected += more.dead_rejected;
-        self.dead_delivery_limit += more.dead_delivery_limit;
     }
 }

@@ -25,6 +25,8 @@ pub struct Delivered {
     pub returns: u32,
     /// When they expire, in milliseconds since the Unix epoch; requeueing keeps it.
     pub expires_at: Option<u64>,
+    /// When they entered the queue, in milliseconds since the Unix epoch; 0 where that is not known.
+    pub entered_at: u64,
     /// They stay in a stream, and the client is told the offset of each: its position less one.
     pub streamed: bool,
 }

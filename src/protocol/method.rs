@@ -51,7 +51,56 @@ impl MethodId {
     const fn basic(method: u16) -> Self {
         Self { class: 60, method }
     }
+
+    /// Such as `queue.declare`; `none` for what no method is.
+    pub fn name(self) -> &'static str {
+        let named = NAMES
+            .iter()
+            .find(|(class, method, _)| *class == self.class && *method == self.method);
+        named.map_or("none", |(_, _, name)| *name)
+    }
 }
+
+/// Methods that clients send.
+const NAMES: [(u16, u16, &str); 37] = [
+    (10, 11, "connection.start_ok"),
+    (10, 21, "connection.secure_ok"),
+    (10, 31, "connection.tune_ok"),
+    (10, 40, "connection.open"),
+    (10, 50, "connection.close"),
+    (10, 51, "connection.close_ok"),
+    (10, 70, "connection.update_secret"),
+    (20, 10, "channel.open"),
+    (20, 20, "channel.flow"),
+    (20, 21, "channel.flow_ok"),
+    (20, 40, "channel.close"),
+    (20, 41, "channel.close_ok"),
+    (40, 10, "exchange.declare"),
+    (40, 20, "exchange.delete"),
+    (40, 30, "exchange.bind"),
+    (40, 40, "exchange.unbind"),
+    (50, 10, "queue.declare"),
+    (50, 20, "queue.bind"),
+    (50, 30, "queue.purge"),
+    (50, 40, "queue.delete"),
+    (50, 50, "queue.unbind"),
+    (60, 10, "basic.qos"),
+    (60, 20, "basic.consume"),
+    (60, 30, "basic.cancel"),
+    (60, 31, "basic.cancel_ok"),
+    (60, 40, "basic.publish"),
+    (60, 70, "basic.get"),
+    (60, 80, "basic.ack"),
+    (60, 90, "basic.reject"),
+    (60, 100, "basic.recover_async"),
+    (60, 110, "basic.recover"),
+    (60, 120, "basic.nack"),
+    (85, 10, "confirm.select"),
+    (90, 10, "tx.select"),
+    (90, 20, "tx.commit"),
+    (90, 30, "tx.rollback"),
+    (10, 30, "connection.tune"),
+];
 
 impl fmt::Display for MethodId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

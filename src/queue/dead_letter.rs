@@ -3,6 +3,7 @@
 //! With a dead-letter exchange they leave the queue as [`Dead`] ranges and stay in the store until the owner has handed
 //! their copies over; without one they are settled at once. Where they go is not known here.
 
+use crate::metrics::Strategy;
 use crate::model::Delivered;
 use crate::model::ExchangeName;
 use crate::model::Position;
@@ -130,18 +131,29 @@ impl Queue {
         records: &mut Vec<Record>,
     ) {
         self.left(first, &run);
-        let count = run.len() as u64;
-        match reason {
-            Reason::MaxLength => self.stats.dead_maxlen += count,
-            Reason::Expired => self.stats.dead_expired += count,
-            Reason::Rejected => self.stats.dead_rejected += count,
-            Reason::DeliveryLimit => self.stats.dead_delivery_limit += count,
-        }
+        self.count_dead(reason, run.len() as u64, true);
         if self.options.arguments.dead_letter.is_none() {
             self.settle_record(first, &run, records);
             return;
         }
         self.die(reason, Some(first), run, now);
+    }
+
+    /// What a full queue refuses is not kept until it has arrived.
+    pub(super) fn count_dead(&mut self, reason: Reason, count: u64, kept: bool) {
+        let arguments = &self.options.arguments;
+        let strategy = match (&arguments.dead_letter, arguments.dead_letter_surely && kept) {
+            (None, _) => Strategy::Disabled,
+            (Some(_), false) => Strategy::AtMostOnce,
+            (Some(_), true) => Strategy::AtLeastOnce,
+        };
+        let dead = self.history.get_or_insert_default().dead_mut(strategy);
+        match reason {
+            Reason::MaxLength => dead.maxlen += count,
+            Reason::Expired => dead.expired += count,
+            Reason::Rejected => dead.rejected += count,
+            Reason::DeliveryLimit => dead.delivery_limit += count,
+        }
     }
 
     pub(super) fn die(&mut self, reason: Reason, first: Option<Position>, run: Run, now: u64) {
@@ -202,11 +214,15 @@ impl Queue {
     }
 
     /// What the store is told when the copies of dead messages are in its hands.
-    pub fn settle_dead(&self, dead: &[Dead], records: &mut Vec<Record>) {
+    pub fn settle_dead(&mut self, dead: &[Dead], records: &mut Vec<Record>) {
         if self.deleted {
             return;
         }
         for dead in dead {
+            if dead.attempt.is_some() {
+                let history = self.history.get_or_insert_default();
+                history.dead_mut(Strategy::AtLeastOnce).confirmed += dead.run.len() as u64;
+            }
             if let Some(first) = dead.first {
                 self.settle_record(first, &dead.run, records);
             }

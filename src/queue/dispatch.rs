@@ -6,6 +6,7 @@ use crate::model::Delivery;
 use crate::model::Run;
 use crate::model::outbox::Parcel;
 use crate::queue::Queue;
+use crate::queue::note_wait;
 use crate::store::Record;
 
 impl Queue {
@@ -60,6 +61,7 @@ impl Queue {
             };
             self.stats
                 .delivered(taken, consumer.no_ack, segment.redelivered);
+            note_wait(&mut self.history, segment.entered_at, now, taken);
             self.paging.head_is_full = false;
             let range = segment.into_delivered(self.id, Some(consumer.id));
             self.flow.delivered_bytes += range.run.held_bytes() as u64;

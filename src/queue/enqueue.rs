@@ -118,6 +118,7 @@ impl Queue {
                 redelivered: false,
                 returns: 0,
                 expires_at: ttl.map(|ttl| now.saturating_add(ttl)),
+                entered_at: now,
                 behind: 0,
             }
         })

@@ -120,9 +120,12 @@ impl Queue {
 
     fn refuse(&mut self, run: Run, now: u64) {
         let arguments = &self.options.arguments;
-        if arguments.limits.overflow == Overflow::RejectPublishDeadLetter
-            && arguments.dead_letter.is_some()
-        {
+        if arguments.limits.overflow != Overflow::RejectPublishDeadLetter {
+            return;
+        }
+        let leads_on = arguments.dead_letter.is_some();
+        self.count_dead(Reason::MaxLength, run.len() as u64, false);
+        if leads_on {
             self.die(Reason::MaxLength, None, run, now);
         }
     }

@@ -32,6 +32,8 @@ pub mod stream;
 mod tests;
 
 use crate::metrics::QueueCounts;
+use crate::metrics::QueueHistory;
+use crate::metrics::WAIT_BOUNDS_MS;
 use crate::model::AmqpError;
 use crate::model::ConsumerId;
 use crate::model::Delivered;
@@ -156,6 +158,8 @@ pub struct Queue {
     /// Body bytes of these; a stream does not know.
     unacked_bytes: u64,
     stats: QueueCounts,
+    /// What became of messages, once there were any.
+    history: Option<Box<QueueHistory>>,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
     dead: Vec<Dead>,
     /// Those that come back to [`Queue::take_dead`] later.
@@ -177,6 +181,14 @@ pub struct Queue {
     /// Number of owners that have enqueued and not yet handed the records to the store; nothing is delivered meanwhile.
     holds: u32,
     deleted: bool,
+}
+
+/// Messages leave for a client that entered at `since`.
+fn note_wait(history: &mut Option<Box<QueueHistory>>, since: u64, now: u64, count: u64) {
+    if since > 0 {
+        let waited = &mut history.get_or_insert_default().waited;
+        waited.add(&WAIT_BOUNDS_MS, now.saturating_sub(since), count);
+    }
 }
 
 /// Consecutive messages that were delivered and came back.
@@ -220,6 +232,7 @@ impl Queue {
             unacked: 0,
             unacked_bytes: 0,
             stats: QueueCounts::default(),
+            history: None,
             dead: Vec::new(),
             kept: Kept::default(),
             delayed: None,
@@ -324,6 +337,17 @@ impl Queue {
             consumers: self.consumers.len() as u64,
             ready_bytes: self.ready.body_bytes(),
         }
+    }
+
+    /// What became of its messages since the node started; `None` when nothing did.
+    pub fn history(&self) -> Option<&QueueHistory> {
+        self.history.as_deref()
+    }
+
+    /// When the ready message that has waited longest entered the queue, in milliseconds since the Unix epoch; 0 where that is not known,
+    /// as of messages that nobody has read since the node started. `None` for an empty queue, and for a stream.
+    pub fn oldest(&self) -> Option<u64> {
+        self.ready.oldest()
     }
 
     /// What it has counted since the node started.
@@ -497,6 +521,7 @@ impl Queue {
         self.stats.fetched(no_ack, segment.redelivered);
         // What comes to the front expired does not count as left.
         self.expire(now, records);
+        note_wait(&mut self.history, segment.entered_at, now, 1);
         let range = segment.into_delivered(self.id, None);
         if no_ack {
             self.left(range.first, &range.run);

@@ -22,6 +22,8 @@ pub(super) struct Away {
     pub(super) body_bytes: u64,
     pub(super) redelivered: bool,
     pub(super) returns: u32,
+    /// When the first of them entered the queue; 0 where that is not known.
+    pub(super) entered_from: u64,
     /// None of them expires earlier; `None` when none expires at all.
     pub(super) expires_from: Option<u64>,
     /// Where they are if not in the store.
@@ -73,6 +75,12 @@ impl Paged {
 
     pub(super) fn front(&self) -> Option<&Segment> {
         self.head.front()
+    }
+
+    /// When the first message entered the queue; 0 where that is not known.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let here = self.head.front().map(|segment| segment.entered_at);
+        here.or_else(|| self.away.front().map(|away| away.entered_from))
     }
 
     pub(super) fn head_bytes(&self) -> u64 {

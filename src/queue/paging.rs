@@ -331,6 +331,7 @@ impl Queue {
             body_bytes: segment.run.slice(stretch).body_bytes(),
             redelivered: segment.redelivered,
             returns: segment.returns,
+            entered_from: segment.entered_at,
             expires_from: segment.expires_at,
             spilled,
         };
@@ -523,6 +524,7 @@ impl Queue {
                     redelivered: false,
                     returns: 0,
                     expires_at: time,
+                    entered_at: away.entered_from,
                     behind: 0,
                 }]
             } else {
@@ -590,6 +592,7 @@ impl Queue {
             redelivered,
             returns: 0,
             // Not known without reading it.
+            entered_from: 0,
             expires_from: expires.then_some(0),
             spilled: None,
             positions,

@@ -25,6 +25,8 @@ pub(super) struct Segment {
     pub(super) redelivered: bool,
     pub(super) returns: u32,
     pub(super) expires_at: Option<u64>,
+    /// When it entered the queue, in milliseconds since the Unix epoch; 0 where that is not known.
+    pub(super) entered_at: u64,
     /// It came back and stands behind everything that has a position below this one; 0 when it stands where it came.
     pub(super) behind: u64,
 }
@@ -39,6 +41,7 @@ impl Segment {
             redelivered: self.redelivered,
             returns: self.returns,
             expires_at: self.expires_at,
+            entered_at: self.entered_at,
             streamed: false,
         }
     }
@@ -285,6 +288,21 @@ impl Ready {
         }
     }
 
+    /// When what has waited longest entered the queue, as far as each line's first message tells; 0 where that is not known. `None`
+    /// when nothing waits.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let line = |line: &Line| line.front().map(|segment| segment.entered_at);
+        match &self.lines {
+            Lines::Position(line) => line.oldest(),
+            Lines::Priority(levels) => levels.lines.values().filter_map(Paged::oldest).min(),
+            Lines::Arrival(returns) => {
+                let lines = [&returns.returned, &returns.urgent].map(line);
+                let lines = lines.into_iter().chain([returns.arrived.oldest()]);
+                lines.flatten().min()
+            }
+        }
+    }
+
     /// How many messages of the first segment are served before any other.
     pub(super) fn in_turn(&self) -> usize {
         let most = match &self.lines {
@@ -499,6 +517,7 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
         redelivered,
         returns,
         expires_at,
+        entered_at,
         behind,
     } = segment;
     if let Err(run) = last.run.try_join(run) {
@@ -508,6 +527,7 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
             redelivered,
             returns,
             expires_at,
+            entered_at,
             behind,
         });
     }

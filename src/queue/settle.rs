@@ -66,6 +66,7 @@ impl Queue {
                 redelivered: true,
                 returns,
                 expires_at: range.expires_at,
+                entered_at: range.entered_at,
                 behind: 0,
             };
             let last = last.then_some(self.next_position);

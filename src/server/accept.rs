@@ -24,7 +24,7 @@ pub(super) async fn accept(
         let listener = match opened.take().map_or_else(|| open_one(address), Ok) {
             Ok(listener) => TcpListener::from_std(listener.socket),
             Err(error) => {
-                tracing::error!(%address, %error, "cannot listen again; trying again");
+                tracing::error!(%address, %error, "cannot listen again; trying again: find out what else listens there");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -32,7 +32,7 @@ pub(super) async fn accept(
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::error!(%address, %error, "cannot accept connections");
+                tracing::error!(%address, %error, "cannot accept connections here: nobody can connect to this address; restart the node");
                 return;
             }
         };
@@ -49,7 +49,7 @@ pub(super) async fn accept(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%address, %error, "cannot accept a connection; trying again");
+                    tracing::warn!(%address, %error, "cannot accept a connection; trying again: raise the limit of open files, or find out who opens connections and leaves them");
                     tokio::time::sleep(PAUSE).await;
                 }
             }

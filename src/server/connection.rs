@@ -17,7 +17,9 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tracing::Instrument;
+use tracing::field;
 
+use crate::broker::LastLine;
 use crate::broker::Session;
 use crate::connection::Connection;
 use crate::connection::Ending;
@@ -55,7 +57,14 @@ pub(super) async fn run(socket: TcpStream, context: Context) {
     }
     // On the heap, for a future holds what it moves into another one twice.
     let driver = Box::new(Driver::new(socket, peer, context));
-    let span = tracing::info_span!("connection", id = driver.ends.session.id().0, %peer);
+    let span = tracing::info_span!(
+        "connection",
+        id = driver.ends.session.id().0,
+        %peer,
+        user = field::Empty,
+        vhost = field::Empty,
+        client_name = field::Empty
+    );
     driver.run().instrument(span).await;
 }
 
@@ -143,6 +152,7 @@ impl Driver {
         }
         let mut options = context.options.clone();
         options.seed = rand::random();
+        options.confirm_latency = context.broker.confirm_latency_of(session.id());
         let machine = Connection::new(options, context.clock.now());
         Self {
             socket,
@@ -161,7 +171,6 @@ impl Driver {
     }
 
     async fn run(mut self: Box<Self>) {
-        tracing::debug!("accepted");
         let mut timer = Box::pin(tokio::time::sleep_until(self.context.clock.now().into()));
         let end = loop {
             if let Some(end) = self.turn() {
@@ -205,7 +214,7 @@ impl Driver {
             let took = self.take_parcels(now);
             self.ends
                 .machine
-                .committed(self.context.broker.durable(), &mut self.output);
+                .committed(self.context.broker.durable(), now, &mut self.output);
             self.feed_rest(now);
             if let Err(error) = self.write(now) {
                 return Some(End::Gone(Some(error)));
@@ -299,6 +308,7 @@ impl Driver {
                 buffer[..left].copy_from_slice(input);
                 let end = buffer.len().min(left + most);
                 let count = take(&mut buffer[left..end])?;
+                note_received(count, session);
                 let received = &buffer[..left + count];
                 let taken = machine.receive(received, now, session, output);
                 input.clear();
@@ -306,6 +316,7 @@ impl Driver {
                 count
             } else {
                 let count = take(&mut buffer[..most])?;
+                note_received(count, session);
                 input.extend_from_slice(&buffer[..count]);
                 let taken = machine.receive(input, now, session, output);
                 input.drain(..taken);
@@ -315,8 +326,6 @@ impl Driver {
                 *input = Vec::new();
             }
             *waits = !machine.wants_input();
-            session.stats().received_bytes.add(count as u64);
-            session.stats().received_packets.add(1);
             Ok::<usize, io::Error>(count)
         });
         if let Ok(count) = &result {
@@ -430,12 +439,7 @@ impl Driver {
     fn log_opened(&mut self) {
         if self.opened.is_none() && matches!(self.ends.machine.status(), Status::Open) {
             self.opened = Some(self.context.open.enter());
-            tracing::info!(
-                user = self.ends.session.user_name(),
-                vhost = self.ends.session.vhost_name(),
-                name = self.ends.session.client_name(),
-                "connection opened"
-            );
+            self.ends.session.log_opened();
         }
     }
 
@@ -452,22 +456,8 @@ impl Driver {
             opened,
             ..
         } = *self;
-        let why = ends.machine.ending().cloned();
+        log_end(&end, ends.machine.ending(), &ends.session);
         drop(ends);
-        match (&end, &why) {
-            (End::Gone(error), _) if opened.is_some() => {
-                let error = error.as_ref().map(ToString::to_string);
-                tracing::warn!(
-                    error,
-                    "client closed the socket without closing the connection"
-                );
-            }
-            (End::Gone(_), _) => tracing::debug!("the peer left during the handshake"),
-            (End::Finished, Some(Ending::ClientClosed(..)) | None) => {
-                tracing::info!("connection closed");
-            }
-            (End::Finished, Some(why)) => tracing::warn!(?why, "connection ended"),
-        }
         let (End::Finished, Status::Finished { linger }) = (end, status) else {
             return None;
         };
@@ -480,6 +470,41 @@ impl Driver {
         drop(context);
         Some((farewell, opened))
     }
+}
+
+fn note_received(count: usize, session: &Session) {
+    if count > 0 {
+        let stats = session.stats();
+        // Who only looks whether somebody listens is not worth a line.
+        if stats.received_packets.get() == 0 {
+            session.log_accepted();
+        }
+        stats.received_bytes.add(count as u64);
+        stats.received_packets.add(1);
+    }
+}
+
+/// The connection's last line in the log.
+fn log_end(end: &End, ending: Option<&Ending>, session: &Session) {
+    let nothing_came = session.stats().received_packets.get() == 0;
+    let last = match (end, ending) {
+        (End::Gone(_), _) if nothing_came => LastLine::NothingCame,
+        (End::Gone(error), Some(Ending::Abandoned) | None) => LastLine::Abrupt(error.as_ref()),
+        (_, Some(Ending::MissedHeartbeats)) => LastLine::MissedHeartbeats(session.heartbeat()),
+        (_, Some(Ending::HandshakeTimeout)) => LastLine::Refused("handshake timeout"),
+        (_, Some(Ending::WrongProtocol(what))) => LastLine::Refused(what),
+        (
+            _,
+            Some(
+                Ending::LoginRefused
+                | Ending::Failed(_)
+                | Ending::ClientClosed(..)
+                | Ending::Abandoned,
+            )
+            | None,
+        ) => LastLine::Closed,
+    };
+    session.log_end(last);
 }
 
 async fn signalled(outbox: &Outbox) {

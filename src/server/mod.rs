@@ -122,7 +122,9 @@ impl Server {
         drop(self.stop);
         for thread in self.threads {
             if thread.join().is_err() {
-                tracing::error!("a loop ended in a panic");
+                tracing::error!(
+                    "a loop ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+                );
             }
         }
         cut

@@ -12,6 +12,7 @@ use crate::settings::Profile;
 use crate::settings::Settings;
 use crate::settings::SettingsError;
 use crate::settings::Sources;
+use crate::settings::log::full_key;
 use crate::settings::rules::Rule;
 use crate::settings::rules::nearest;
 use crate::settings::rules::rule;
@@ -31,6 +32,7 @@ impl Settings {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
         let merged = builder
+            .add_source(sources.rabbitmq_variables())
             .add_source(sources.variables())
             .add_source(sources.options())
             .build()
@@ -42,6 +44,7 @@ impl Settings {
         written.sort_by(|(left, _), (right, _)| left.cmp(right));
         let mut accepted = serde_json::Map::new();
         for (key, value) in written {
+            let key = full_key(key);
             let rule = rule(&key).ok_or_else(|| unknown(&key, origin(value, file.as_deref())))?;
             let value = rule
                 .accept(value)

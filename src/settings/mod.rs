@@ -8,6 +8,7 @@
 mod deprecated;
 mod error;
 mod load;
+mod log;
 mod management;
 mod profile;
 mod prometheus;
@@ -30,6 +31,9 @@ use serde::Serialize;
 
 pub use deprecated::DeprecatedFeatures;
 pub use error::SettingsError;
+pub use log::Colours;
+pub use log::LogSettings;
+pub use log::OwnLevel;
 pub use management::ManagementSettings;
 pub use profile::CompatibilitySettings;
 pub use profile::Profile;
@@ -138,30 +142,6 @@ pub struct Settings {
     pub store: StoreSettings,
 }
 
-/// `log.*`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LogSettings {
-    /// Shape of a line.
-    pub format: LogFormat,
-    /// A level, or tracing's filter syntax such as `info,leveret::queue=debug`.
-    pub level: String,
-    /// Log lines are published to `amq.rabbitmq.log` too.
-    pub exchange: bool,
-}
-
-/// Shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    /// For people.
-    Text,
-    /// For collectors.
-    Json,
-}
-
 /// `store.*`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -221,16 +201,6 @@ impl Default for Settings {
             management: ManagementSettings::default(),
             log: LogSettings::default(),
             store: StoreSettings::default(),
-        }
-    }
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Auto,
-            level: "info".to_owned(),
-            exchange: false,
         }
     }
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use config::Value;
 use config::ValueKind;
-use tracing_subscriber::EnvFilter;
 
+use crate::logs::Schedule;
 use crate::model::limits::FRAME_SIZE_MIN;
 use crate::model::limits::MESSAGE_BYTES_HARD_MAX;
 use crate::model::names::NAME_BYTES_MAX;
@@ -44,8 +44,10 @@ pub(super) enum Rule {
     Names,
     /// A list of addresses with ports, at least so many.
     Addresses { min: usize },
-    /// Directives of tracing's filter.
-    Filter,
+    /// A file, or `false`.
+    OptionalFile,
+    /// Moments at which a log file is exchanged.
+    Moments,
     /// `true` or `false`.
     Flag,
     /// Segments of a path that need no encoding, or none.
@@ -77,6 +79,34 @@ const fn milliseconds(min: u64, max: u64) -> Rule {
         unit: "milliseconds",
     }
 }
+
+const LEVELS: &[&str] = &[
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+    "none",
+];
+
+/// The first is that of someone else.
+const OWN_LEVELS: &[&str] = &[
+    "default",
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+    "none",
+];
+
+const FORMATTERS: &[&str] = &["auto", "plaintext", "json"];
 
 const NAME: Rule = Rule::Text {
     bytes_max: NAME_BYTES_MAX,
@@ -169,9 +199,32 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("management.http.max_body_size", bytes(1024, 1024 * MIB)),
     ("management.disable_stats", Rule::Flag),
     ("management.enable_queue_totals", Rule::Flag),
-    ("log.format", Rule::Word(&["auto", "text", "json"])),
-    ("log.level", Rule::Filter),
-    ("log.exchange", Rule::Flag),
+    ("log.client_lines_per_second_max", count(0, 1_000_000)),
+    ("log.connection.level", Rule::Word(OWN_LEVELS)),
+    ("log.channel.level", Rule::Word(OWN_LEVELS)),
+    ("log.queue.level", Rule::Word(OWN_LEVELS)),
+    ("log.mirroring.level", Rule::Word(OWN_LEVELS)),
+    ("log.federation.level", Rule::Word(OWN_LEVELS)),
+    ("log.upgrade.level", Rule::Word(OWN_LEVELS)),
+    ("log.user.level", Rule::Word(OWN_LEVELS)),
+    ("log.ra.level", Rule::Word(OWN_LEVELS)),
+    ("log.console.enabled", Rule::Flag),
+    ("log.console.stdio", Rule::Word(&["stderr", "stdout"])),
+    ("log.console.level", Rule::Word(OWN_LEVELS)),
+    ("log.console.formatter", Rule::Word(FORMATTERS)),
+    ("log.console.use_colors", Rule::Word(&["auto", "on", "off"])),
+    ("log.dir", Rule::Text { bytes_max: 4095 }),
+    ("log.file.name", Rule::OptionalFile),
+    ("log.file.level", Rule::Word(OWN_LEVELS)),
+    ("log.file.formatter", Rule::Word(FORMATTERS)),
+    ("log.file.rotation.date", Rule::Moments),
+    ("log.file.rotation.size", bytes(0, 1024 * 1024 * MIB)),
+    ("log.file.rotation.count", count(0, 10_000)),
+    ("log.exchange.enabled", Rule::Flag),
+    ("log.exchange.level", Rule::Word(OWN_LEVELS)),
+    ("log.exchange.formatter", Rule::Word(FORMATTERS)),
+    // Behind those that end alike: it is the one that is meant by `log.level`.
+    ("log.default.level", Rule::Word(LEVELS)),
     ("queue_memory_bytes", bytes(MIB, 1024 * 1024 * MIB)),
     (
         "vm_memory_high_watermark.relative",
@@ -207,7 +260,12 @@ pub(super) fn nearest(key: &str) -> &'static str {
     let likeness = |known: &str| {
         // `level` is as near to `log.level` as a typing mistake, whatever stands before it.
         let last = known.rsplit('.').next().unwrap_or(known);
-        strsim::jaro_winkler(known, key).max(strsim::jaro_winkler(last, key) - 0.05)
+        let ends = known
+            .split_once('.')
+            .map(|(first, _)| format!("{first}.{last}"));
+        let by_ends = ends.map_or(0.0, |ends| strsim::jaro_winkler(&ends, key) - 0.01);
+        let by_last = strsim::jaro_winkler(last, key) - 0.05;
+        strsim::jaro_winkler(known, key).max(by_ends).max(by_last)
     };
     let (nearest, _) = RULES
         .iter()
@@ -246,8 +304,13 @@ impl Rule {
                     .map(str::to_owned)
             }),
             Self::Addresses { min } => list(value, min, address),
-            Self::Filter => text(value)
-                .filter(|text| is_filter(text))
+            Self::OptionalFile => match (flag(value), text(value)) {
+                (Some(false), _) => Some("".into()),
+                (Some(true), _) | (None, None) => None,
+                (None, Some(text)) => (text.len() <= 4095).then(|| text.into()),
+            },
+            Self::Moments => text(value)
+                .filter(|text| text.is_empty() || Schedule::parse(text).is_some())
                 .map(serde_json::Value::from),
             Self::Flag => flag(value).map(serde_json::Value::from),
             Self::UrlPath => text(value)
@@ -289,9 +352,8 @@ impl Rule {
             Self::Addresses { .. } => {
                 "a list of one or more addresses such as 0.0.0.0:5672".to_owned()
             }
-            Self::Filter => "a level (off, error, warn, info, debug, trace) or directives such as \
-                 info,leveret::queue=debug"
-                .to_owned(),
+            Self::OptionalFile => "a file of up to 4095 bytes, or false".to_owned(),
+            Self::Moments => "empty, or such as $D0, $H30, $W0D23 or $M1D0".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::UrlPath => {
                 "a path of letters, digits and -._~ with slashes between, or empty".to_owned()
@@ -416,19 +478,6 @@ fn address(value: &Value) -> Option<String> {
     Some(address.to_string())
 }
 
-/// A bare word that is no level would be read as the name of a module whose lines are the only ones logged; who
-/// writes `warning` does not mean that.
-fn is_filter(text: &str) -> bool {
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let plausible = |directive: &str| {
-        directive.contains(['=', '['])
-            || levels
-                .iter()
-                .any(|level| level.eq_ignore_ascii_case(directive))
-    };
-    text.split(',').map(str::trim).all(plausible) && EnvFilter::try_new(text).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -496,9 +545,9 @@ mod tests {
     #[test]
     fn words_and_names_are_checked() {
         check(
-            "log.format",
+            "log.console.formatter",
             &[("json", "json".into())],
-            &["JSON", "", "xml"],
+            &["JSON", "", "xml", "text"],
         );
         check(
             "auth_mechanisms",
@@ -523,7 +572,7 @@ mod tests {
     #[test]
     fn a_flag_is_true_or_false() {
         check(
-            "log.exchange",
+            "log.exchange.enabled",
             &[("true", true.into()), (" false ", false.into())],
             &["yes", "1", "", "TRUE"],
         );
@@ -564,16 +613,32 @@ mod tests {
     #[test]
     fn a_log_level_is_no_other_word() {
         check(
-            "log.level",
+            "log.default.level",
+            &[("info", "info".into()), ("none", "none".into())],
+            &["warn", "WARNING", "", "default", "trace"],
+        );
+        check(
+            "log.queue.level",
+            &[("default", "default".into())],
+            &["off"],
+        );
+    }
+
+    #[test]
+    fn a_log_file_has_a_name_or_is_none() {
+        check(
+            "log.file.name",
             &[
-                ("info", "info".into()),
-                ("WARN", "WARN".into()),
-                (
-                    "info,leveret::queue=debug",
-                    "info,leveret::queue=debug".into(),
-                ),
+                ("false", "".into()),
+                ("", "".into()),
+                ("a.log", "a.log".into()),
             ],
-            &["warning", "", "info,,", "leveret", "leveret=loud"],
+            &["true"],
+        );
+        check(
+            "log.file.rotation.date",
+            &[("", "".into()), ("$D0", "$D0".into())],
+            &["D0", "daily"],
         );
     }
 
@@ -583,9 +648,10 @@ mod tests {
             ("heartbeet", "heartbeat"),
             ("heart_beat", "heartbeat"),
             ("listeners", "listen"),
-            ("level", "log.level"),
-            ("log.lvl", "log.level"),
-            ("logs.level", "log.level"),
+            ("level", "log.default.level"),
+            ("log.levle", "log.default.level"),
+            ("log.defualt.level", "log.default.level"),
+            ("log.cosnole.level", "log.console.level"),
             ("cache_bytes", "store.cache_bytes"),
             ("max_connections", "connection_max"),
             ("default_password", "default_pass"),

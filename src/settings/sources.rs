@@ -107,6 +107,49 @@ impl Sources {
         given
     }
 
+    /// What RabbitMQ's own variables set: `RABBITMQ_LOGS`, `RABBITMQ_LOG_BASE` and `RABBITMQ_LOG`.
+    pub(super) fn rabbitmq_variables(&self) -> Given {
+        let mut given = Given::default();
+        for (name, value) in &self.environment {
+            let mut set = |key: &str, value: &str| {
+                let value = [value.to_owned()];
+                given.insert(key.to_owned(), format!("{VARIABLE_ORIGIN}{name}"), &value);
+            };
+            match (name.as_str(), value.as_str()) {
+                (_, "") => {}
+                ("RABBITMQ_LOG_BASE", directory) => set("log.dir", directory),
+                // Places that there are not: the key is refused, and its name says which.
+                ("RABBITMQ_LOGS", place) if place.starts_with("journald:") => {
+                    set("log.journald", "true");
+                }
+                ("RABBITMQ_LOGS", place) if place.starts_with("syslog:") => {
+                    set("log.syslog", "true");
+                }
+                ("RABBITMQ_LOGS", place) if place.starts_with("exchange:") => {
+                    set("log.console.enabled", "false");
+                    set("log.file.name", "false");
+                    set("log.exchange.enabled", "true");
+                }
+                ("RABBITMQ_LOGS", place) => {
+                    let stream = ["-", "-stderr"].contains(&place);
+                    set("log.console.enabled", if stream { "true" } else { "false" });
+                    set("log.file.name", if stream { "false" } else { place });
+                    if stream {
+                        let stdio = if place == "-" { "stdout" } else { "stderr" };
+                        set("log.console.stdio", stdio);
+                    }
+                }
+                ("RABBITMQ_LOG", levels) => {
+                    for part in levels.split(',').map(str::trim) {
+                        set_log_part(part, &mut set);
+                    }
+                }
+                _ => {}
+            }
+        }
+        given
+    }
+
     /// Values from the command line.
     pub(super) fn options(&self) -> Given {
         let mut given = Given::default();
@@ -127,6 +170,24 @@ impl Sources {
             None | Some("") => "localhost",
             Some(name) => name,
         }
+    }
+}
+
+/// One of `debug`, `queue=debug`, `+json`, `-color` and the like. What is none of them is judged as a level.
+fn set_log_part(part: &str, set: &mut impl FnMut(&str, &str)) {
+    match (part, part.split_once('=')) {
+        ("", _) => {}
+        ("+json" | "-json", _) => {
+            let formatter = if part == "+json" { "json" } else { "plaintext" };
+            set("log.console.formatter", formatter);
+            set("log.file.formatter", formatter);
+        }
+        ("+color" | "-color", _) => {
+            let colours = if part == "+color" { "on" } else { "off" };
+            set("log.console.use_colors", colours);
+        }
+        (_, Some((category, level))) => set(&format!("log.{category}.level"), level),
+        (level, None) => set("log.default.level", level),
     }
 }
 

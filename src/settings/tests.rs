@@ -5,8 +5,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::settings::LogFormat;
+use crate::logs::Formatter;
+use crate::logs::Level;
+use crate::settings::Colours;
 use crate::settings::Override;
+use crate::settings::OwnLevel;
 use crate::settings::Settings;
 use crate::settings::Sources;
 use crate::settings::rules::RULES;
@@ -171,7 +174,8 @@ fn the_shipped_file_tells_every_bound() {
                 continue;
             }
             Rule::Addresses { .. } => "ddresses with port".to_owned(),
-            Rule::Filter => "off, error, warn, info, debug or trace".to_owned(),
+            Rule::OptionalFile => "of up to 4095 bytes".to_owned(),
+            Rule::Moments => "`$D23` at 23:00 each day, `$H30`".to_owned(),
             Rule::Flag => "true or false".to_owned(),
             Rule::UrlPath => "letters, digits and -._~".to_owned(),
             Rule::AbsolutePath => "letters, digits and -._~".to_owned(),
@@ -188,13 +192,13 @@ fn the_shipped_file_tells_every_bound() {
 #[test]
 fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "heartbeat = 1\nchannel_max = 1\nframe_max = 8192\nlog.level = \"warn\"\n\
+    let text = "heartbeat = 1\nchannel_max = 1\nframe_max = 8192\nlog.default.level = \"warning\"\n\
                 [store]\ncache_bytes = 2097152\n";
     let mut sources = file(dir.path(), text);
     sources.environment = environment(&[
         ("LEVERET_HEARTBEAT", "2"),
         ("LEVERET_CHANNEL_MAX", "2"),
-        ("LEVERET_LOG__FORMAT", "json"),
+        ("LEVERET_LOG__CONSOLE__FORMATTER", "json"),
         ("LEVERET_LISTEN", "127.0.0.1:1,[::1]:2"),
         ("LEVERET_DEFAULT_PASS", "12345"),
         ("LEVERET_VERSION", ""),
@@ -212,8 +216,8 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(settings.channel_max, 2);
     assert_eq!(settings.frame_max, 8192);
     assert_eq!(
-        (settings.log.level.as_str(), settings.log.format),
-        ("warn", LogFormat::Json)
+        (settings.log.default_level, settings.log.console_formatter),
+        (Level::Warning, Formatter::Json)
     );
     assert_eq!(settings.store.cache_bytes, 2_097_152);
     assert_eq!(
@@ -275,7 +279,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
     let sources = file(dir.path(), "[log]\nlvl = \"info\"");
     check_refusal(
         &sources,
-        &["unknown setting log.lvl", "known one is log.level"],
+        &["unknown setting log.lvl", "known one is log.default.level"],
     );
     let sources = file(dir.path(), "log = \"info\"");
     check_refusal(&sources, &["unknown setting log in"]);
@@ -290,7 +294,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
     let sources = environment(&[("LEVERET_LOG_LEVEL", "info")]);
     check_refusal(
         &sources,
-        &["LEVERET_LOG_LEVEL", "known one is LEVERET_LOG__LEVEL"],
+        &["LEVERET_LOG_LEVEL", "known one is LEVERET_LOG__"],
     );
 }
 
@@ -312,10 +316,18 @@ fn wrong_values_are_refused_with_key_value_bound_and_place() {
         ("listen = []", "must be a list of one or more addresses"),
         ("listen = [\"here\"]", "listen = [\"here\"] in"),
         (
-            "log.level = \"warning\"",
-            "must be a level (off, error, warn",
+            "log.default.level = \"warn\"",
+            "must be one of debug, info, notice, warning",
         ),
-        ("log.format = \"xml\"", "must be one of auto, text, json"),
+        (
+            "log.console.formatter = \"xml\"",
+            "must be one of auto, plaintext, json",
+        ),
+        (
+            "log.file = true",
+            "must be a file of up to 4095 bytes, or false",
+        ),
+        ("log.file.rotation.date = \"daily\"", "such as $D0, $H30"),
     ] {
         check_refusal(&file(dir.path(), text), &[expected]);
     }
@@ -387,4 +399,39 @@ fn loops_leave_cores_for_the_rest() {
     }
     settings.loops = 5;
     assert_eq!(settings.loop_count(2), 5);
+}
+
+#[test]
+fn variables_of_rabbitmq_give_way_to_our_own() {
+    let settings = Settings::load(&environment(&[
+        ("RABBITMQ_LOGS", "-stderr"),
+        ("RABBITMQ_LOG", "debug, queue=error,+color"),
+        ("RABBITMQ_LOG_BASE", "/logs"),
+        ("LEVERET_LOG__DIR", "/other"),
+    ]));
+    let log = settings.expect("loaded").log;
+    assert!(log.console && log.file.as_os_str().is_empty());
+    assert_eq!(log.default_level, Level::Debug);
+    assert_eq!(log.queue_level, OwnLevel::Level(Level::Error));
+    assert_eq!(log.console_use_colors, Colours::On);
+    assert_eq!(log.dir, Path::new("/other"));
+    let exchange = environment(&[("RABBITMQ_LOGS", "exchange:amq.rabbitmq.log")]);
+    let log = Settings::load(&exchange).expect("loaded").log;
+    assert!(log.exchange && !log.console);
+    for (name, value, part) in [
+        (
+            "RABBITMQ_LOGS",
+            "journald:",
+            "unknown setting log.journald in",
+        ),
+        (
+            "RABBITMQ_LOG",
+            "cars=debug",
+            "unknown setting log.cars.level in",
+        ),
+        ("RABBITMQ_LOG", "loud", "log.default.level = \"loud\" in"),
+    ] {
+        let place = format!("environment variable {name}");
+        check_refusal(&environment(&[(name, value)]), &[part, &place]);
+    }
 }

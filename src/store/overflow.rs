@@ -51,7 +51,7 @@ struct ScratchFile {
 impl Drop for ScratchFile {
     fn drop(&mut self) {
         if let Err(error) = self.disk.remove(&self.name) {
-            tracing::warn!(file = self.name, %error, "an overflow file cannot be removed");
+            tracing::warn!(file = self.name, %error, "an overflow file cannot be removed and takes room until the next start");
         }
     }
 }
@@ -94,7 +94,7 @@ impl Overflow {
             }
             Err(error) => {
                 if !std::mem::replace(&mut state.failing, true) {
-                    tracing::error!(%error, "messages cannot be put on the disk: they stay in memory");
+                    tracing::error!(%error, "messages cannot be put on the disk: they stay in memory; make room on the disk of the data directory");
                 }
                 None
             }

@@ -60,7 +60,9 @@ impl Patience {
         }
         let mut state = self.state.lock();
         if state.waits && state.waiting == 0 {
-            tracing::error!("the disk is full: nothing is confirmed until there is room again");
+            tracing::error!(
+                "the disk is full: nothing is confirmed until there is room again; make room on the disk of the data directory"
+            );
         }
         state.waiting += 1;
         while state.waits && is_want_of_room(&outcome) {

@@ -289,7 +289,7 @@ fn report(queue: QueueId, first: u64, extent: &Extent, damage: Damage) {
         position = first,
         messages = extent.positions(),
         %damage,
-        "stored messages are damaged and left out"
+        "stored messages are damaged and left out; check the disk, and restore a backup if they are needed"
     );
 }
 

@@ -193,7 +193,14 @@ pub(crate) fn recover(
     let failed = |error| open_failed(path, error);
     let mut meta = read_meta(database, path)?;
     if meta.format <= FORMAT_WITHOUT_RING {
+        let from = meta.format;
         meta = begin_ring(database, &meta).map_err(failed)?;
+        tracing::info!(
+            target: "upgrade",
+            from,
+            to = FORMAT,
+            "a store of an earlier version was taken over; that version cannot open it any more"
+        );
     }
     let (index, definitions) = read(database).map_err(failed)?;
     let scan = scan(disk, meta.ring_key, meta.ring_from).map_err(StoreError::ring)?;
@@ -370,7 +377,7 @@ fn read_index(transaction: &ReadTransaction) -> Result<Index, redb::Error> {
                 error!(
                     queue = queue.0,
                     position = first.0,
-                    "stored settle state is damaged: settled messages may come back"
+                    "stored settle state is damaged: settled messages may come back; check the disk"
                 );
                 let page = pages::read(&page_rows, &parts, key)?;
                 page.and_then(|page| extent_of_page(page, key))

@@ -29,7 +29,7 @@ pub(crate) fn replay(core: &mut Core, scan: &Scan) -> Result<Option<bool>, Store
                     segment = frame.segment,
                     offset = frame.offset,
                     %reason,
-                    "the rest of a frame of the ring is left out"
+                    "the rest of a frame of the ring is left out; check the disk, and restore a backup if its messages are needed"
                 ),
             }
         }
@@ -56,7 +56,7 @@ impl Core {
                     error!(
                         segment = frame.segment,
                         offset = frame.offset,
-                        "a frame of the ring names messages that are not in it: they are left out"
+                        "a frame of the ring names messages that are not in it: they are left out; check the disk, and restore a backup if they are needed"
                     );
                     return;
                 }

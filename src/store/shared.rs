@@ -49,7 +49,7 @@ impl Shared {
 
     /// Ends everything.
     pub(crate) fn fail(&self, error: StoreError) {
-        tracing::error!(%error, "store stopped: nothing is confirmed any more");
+        tracing::error!(%error, "store stopped: nothing is confirmed any more and the node ends; check the disk before starting it again");
         self.inbox.fail(error);
         // Under the lock, so that nobody who has just looked goes to sleep after this.
         let _core = self.core.lock();
@@ -115,7 +115,7 @@ impl Shared {
             let active = core.ring.active();
             if std::mem::replace(&mut core.told_full, active).is_none() {
                 tracing::warn!(
-                    "the ring is full: publishers wait until the store has written older messages to their pages"
+                    "the ring is full: publishers wait until the store has written older messages to their pages; if that happens often, give the node a faster disk or a larger ring (store.ring_segments)"
                 );
             }
         }

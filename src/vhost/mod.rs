@@ -41,6 +41,7 @@ use parking_lot::Mutex;
 
 use crate::metrics::Churn;
 use crate::metrics::QueueCounts;
+use crate::metrics::QueueHistory;
 use crate::model::ExchangeName;
 use crate::model::Permitted;
 use crate::model::QueueId;
@@ -48,6 +49,7 @@ use crate::model::QueueName;
 use crate::model::Release;
 use crate::model::VhostName;
 use crate::queue::Memory;
+use crate::queue::Queue;
 use crate::queue::QueueType;
 use crate::store::Store;
 pub use bind::Binding;
@@ -108,10 +110,17 @@ pub struct Shared {
     pub paging: Paging,
     /// What comes and goes.
     pub churn: Churn,
-    past_queues: Mutex<HashMap<QueueType, QueueCounts>>,
+    past_queues: Mutex<HashMap<QueueType, Past>>,
     /// All queues of the node by id.
     pub queues: DashMap<QueueId, Arc<QueueHandle>, Hasher>,
     next_id: AtomicU64,
+}
+
+/// What queues of a type have counted that are gone.
+#[derive(Default)]
+struct Past {
+    counts: QueueCounts,
+    history: QueueHistory,
 }
 
 impl Shared {
@@ -134,7 +143,9 @@ impl Shared {
 
     /// What queues of each type have counted since the node started, also those that are gone.
     pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
-        let mut all = self.past_queues.lock().clone();
+        let past = self.past_queues.lock();
+        let past = past.iter().map(|(kind, past)| (*kind, past.counts));
+        let mut all: HashMap<_, _> = past.collect();
         let queues: Vec<_> = self.queues.iter().map(|queue| Arc::clone(&queue)).collect();
         for queue in queues {
             let counts = queue.look(|state| state.stats());
@@ -143,9 +154,28 @@ impl Shared {
         all
     }
 
+    /// What became of the messages in queues of each type since the node started, also in those that are gone.
+    pub fn queue_histories(&self) -> HashMap<QueueType, QueueHistory> {
+        let past = self.past_queues.lock();
+        let past = past.iter().map(|(kind, past)| (*kind, past.history));
+        let mut all: HashMap<_, _> = past.collect();
+        let queues: Vec<_> = self.queues.iter().map(|queue| Arc::clone(&queue)).collect();
+        for queue in queues {
+            if let Some(history) = queue.look(|state| state.history().copied()) {
+                *all.entry(queue.queue_type).or_default() += history;
+            }
+        }
+        all
+    }
+
     /// A queue is about to go: its counters stay.
-    fn keep_counts(&self, queue_type: QueueType, counts: QueueCounts) {
-        *self.past_queues.lock().entry(queue_type).or_default() += counts;
+    fn keep_counts(&self, queue_type: QueueType, state: &Queue) {
+        let mut past = self.past_queues.lock();
+        let past = past.entry(queue_type).or_default();
+        past.counts += state.stats();
+        if let Some(history) = state.history() {
+            past.history += *history;
+        }
     }
 
     /// A number that no queue or exchange of this node has or had.

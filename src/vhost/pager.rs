@@ -86,7 +86,7 @@ impl Paging {
             let shared = Arc::downgrade(shared);
             let thread = std::thread::Builder::new().name("pages".to_owned());
             if let Err(error) = thread.spawn(move || serve(&shared, &receiver)) {
-                tracing::error!(%error, "the thread that reads messages back cannot be started");
+                tracing::error!(%error, "the thread that reads messages back cannot be started: what is on the disk is not delivered; raise the limit of processes and restart the node");
             }
             sender
         });
@@ -123,7 +123,7 @@ impl Pager for StorePager {
                 until: page.until,
             }),
             Err(error) => {
-                tracing::error!(queue = queue.0, %error, "messages cannot be read back");
+                tracing::error!(queue = queue.0, %error, "messages cannot be read back and stay where they are; check the disk, then restart the node");
                 None
             }
         }
@@ -140,7 +140,7 @@ impl Spilled for SpilledBlocks {
     fn read(&self) -> Option<Vec<(u64, Run, Option<u64>)>> {
         self.0
             .read()
-            .inspect_err(|error| tracing::error!(%error, "messages cannot be read back"))
+            .inspect_err(|error| tracing::error!(%error, "transient messages cannot be read back and are lost; check the disk"))
             .ok()
     }
 }

@@ -238,7 +238,7 @@ impl QueueHandle {
     /// The copies of these messages are in the store's hands: it may forget the originals.
     pub(super) fn settle_dead(&self, dead: &[Dead]) {
         let mut records = Vec::new();
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.settle_dead(dead, &mut records);
         if !records.is_empty() {
             // Under the lock, for the store must hear of no message of a queue after the queue's end.

@@ -278,7 +278,7 @@ impl Vhost {
                 return Ok((0, false));
             }
             let count = state.delete(records);
-            self.shared.keep_counts(queue.queue_type, state.stats());
+            self.shared.keep_counts(queue.queue_type, state);
             self.remove_queue(queue, records);
             Ok((count, true))
         });
@@ -300,7 +300,7 @@ impl Vhost {
             };
             if still && !state.is_deleted() {
                 state.delete(records);
-                self.shared.keep_counts(queue.queue_type, state.stats());
+                self.shared.keep_counts(queue.queue_type, state);
                 self.remove_queue(queue, records);
                 self.changed();
             }

@@ -91,7 +91,9 @@ pub fn recover(
                     vhost.restore_policy(kind, policy);
                 }
             }
-            Err(error) => tracing::error!(%error, "a policy could not be recovered"),
+            Err(error) => {
+                tracing::error!(%error, "a policy could not be recovered and is not in effect; set it again")
+            }
         }
     }
     let mut recovered = RecoveredTopology::default();
@@ -104,7 +106,7 @@ pub fn recover(
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "an exchange could not be recovered");
+                tracing::error!(%error, "an exchange could not be recovered; declare it again, and its bindings");
                 recovered.unreadable += 1;
             }
         }
@@ -122,19 +124,19 @@ pub fn recover(
         let (name, id, spec) = match definitions::read_queue(definition) {
             Ok(read) => read,
             Err(error) => {
-                tracing::error!(%error, "a queue could not be recovered");
+                tracing::error!(%error, "a queue could not be recovered; its messages are kept in the store: run `leveret store check` on a stopped node, or restore a backup");
                 recovered.unreadable += 1;
                 continue;
             }
         };
         let Some(vhost) = vhost(&name) else {
-            tracing::error!(queue = %spec.name, vhost = name, "a queue's virtual host is missing");
+            tracing::error!(queue = %spec.name, vhost = name, "a queue's virtual host is missing; its messages are kept in the store: add the virtual host and restart the node");
             recovered.unreadable += 1;
             continue;
         };
         let resource = vhost.queue_resource(&spec.name);
         let arguments = QueueArguments::parse(&spec.arguments, &resource).unwrap_or_else(|error| {
-            tracing::error!(%error, "arguments of a recovered queue are not obeyed");
+            tracing::error!(%error, "arguments of a recovered queue are not obeyed; delete the queue and declare it anew, or set a policy");
             QueueArguments::default()
         });
         vhost.shared.seen_id(id.0);
@@ -161,7 +163,7 @@ pub fn recover(
                     vhost.restore_binding(&binding);
                 }
             }
-            Err(error) => tracing::error!(%error, "a binding could not be recovered"),
+            Err(error) => tracing::error!(%error, "a binding could not be recovered; bind again"),
         }
     }
     // Only now, for the dead need the bindings of their dead-letter exchange.
@@ -238,7 +240,7 @@ impl Vhost {
         let resource = self.exchange_resource(&spec.name);
         let behaviour = ExchangeType::parse(spec.kind, &spec.arguments, &resource);
         let mut behaviour = behaviour.unwrap_or_else(|error| {
-            tracing::error!(%error, "arguments of a recovered exchange are not obeyed");
+            tracing::error!(%error, "arguments of a recovered exchange are not obeyed; delete the exchange and declare it anew");
             ExchangeType::plain(spec.kind)
         });
         if let Some(id) = delayed {
@@ -274,7 +276,7 @@ impl Vhost {
                 .write()
                 .bind(&binding.routing_key, &binding.arguments, destination);
         if let Err(error) = bound {
-            tracing::error!(%error, source = %binding.source, "a binding could not be recovered");
+            tracing::error!(%error, source = %binding.source, "a binding could not be recovered; bind again");
         }
         self.changed();
     }

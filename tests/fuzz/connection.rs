@@ -264,7 +264,8 @@ impl World {
     /// The disk is `count` further, but never further than it was written to.
     fn commit(&mut self, count: u64) {
         self.durable = self.host.lsn().min(self.durable + count);
-        self.machine.committed(Lsn(self.durable), &mut self.output);
+        self.machine
+            .committed(Lsn(self.durable), self.now, &mut self.output);
         if let Some(awaited) = self.machine.awaits() {
             assert!(awaited > Lsn(self.durable), "waits for what is durable");
         }

@@ -224,6 +224,7 @@ impl Toy {
                     redelivered: ready.redelivered,
                     returns: 0,
                     expires_at: None,
+                    entered_at: 0,
                     streamed: false,
                 },
             }));
@@ -590,6 +591,7 @@ impl Host for Toy {
                 redelivered: ready.redelivered,
                 returns: 0,
                 expires_at: None,
+                entered_at: 0,
                 streamed: false,
             },
             message_count,

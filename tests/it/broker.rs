@@ -46,7 +46,10 @@ impl Launch {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("LEVERET_") {
+            if ["LEVERET_", "RABBITMQ_"]
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }
@@ -84,6 +87,11 @@ impl Launch {
     pub(crate) fn settings(self, text: &str) -> Self {
         fs::write(self.home.path().join("leveret.toml"), text).unwrap();
         self
+    }
+
+    /// Where it is started, and where relative paths begin.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// So many files, sockets among them, may be open.
@@ -256,6 +264,11 @@ impl Broker {
     /// Where its data is when it was told nothing about that.
     pub(crate) fn default_data_dir(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// Where it was started.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Lowest floor first. A module imports only from floors below its own.
 const FLOORS: &[&[&str]] = &[
     &["model"],
-    &["protocol", "routing", "store", "metrics"],
+    &["protocol", "routing", "store", "metrics", "logs"],
     &["connection", "queue", "auth", "perf"],
     &["vhost"],
     &["cluster"],

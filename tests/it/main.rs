@@ -18,6 +18,7 @@ mod ctl_upkeep;
 mod durability;
 mod floors;
 mod http;
+mod logs;
 mod operating;
 mod perf;
 mod process;

@@ -51,7 +51,7 @@ fn log_lines_are_published_when_that_is_asked_for() {
     let broker = Launch::serve().settings("log.exchange = true").start();
     let mut wire = Wire::with_channel(broker.amqp());
     wire.declare_queue("q", 0);
-    let bind = encode::queue_bind(1, "q", "amq.rabbitmq.log", "warning", &[]);
+    let bind = encode::queue_bind(1, "q", "amq.rabbitmq.log", "error", &[]);
     wire.call(&bind, (50, 21));
     let wrong = Login {
         password: "wrong",
@@ -68,10 +68,7 @@ fn log_lines_are_published_when_that_is_asked_for() {
     });
     let line = line.unwrap();
     let text = String::from_utf8(line.body).unwrap();
-    assert_eq!(
-        (&*line.exchange, &*line.key),
-        ("amq.rabbitmq.log", "warning")
-    );
+    assert_eq!((&*line.exchange, &*line.key), ("amq.rabbitmq.log", "error"));
     assert!(text.contains("login refused"), "{text}");
     assert!(text.ends_with('\n') && !text.contains('\u{1b}'), "{text}");
     wire.close();

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use crate::broker::Broker;
 use crate::broker::Launch;
+use crate::broker::eventually;
 use crate::web;
+use crate::wire::Login;
 use crate::wire::Wire;
 use crate::wire::encode;
 
@@ -17,6 +19,13 @@ fn start() -> (Broker, SocketAddr) {
     let (_, after) = broker.ready_line().split_once(", Prometheus on ").unwrap();
     let address = after.split(',').next().unwrap().parse().unwrap();
     (broker, address)
+}
+
+/// Waits until a series has a value.
+fn becomes(address: SocketAddr, series: &str, value: f64) {
+    eventually(series, || {
+        scrape(address, "/metrics").get(series) == Some(&value)
+    });
 }
 
 /// Series with their values, and that each family has one head.
@@ -181,5 +190,193 @@ fn other_pages_and_other_formats_are_refused() {
     let only =
         "GET /metrics HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
     assert_eq!(web::send(address, only.as_bytes()).status, 406);
+    broker.stop();
+}
+
+#[test]
+fn waits_and_confirms_are_measured() {
+    let (broker, address) = start();
+    let mut wire = Wire::with_channel(broker.amqp());
+    wire.declare_queue("q", 0);
+    wire.send(&encode::confirm_select(1));
+    wire.expect(1, (85, 11));
+    for _ in 0..3 {
+        wire.send(&encode::publish(1, ("", "q"), 0, encode::PERSISTENT, b"m"));
+    }
+    // The publisher's connection is told of confirms.
+    let mut reader = Wire::with_channel(broker.amqp());
+    becomes(address, "leveret_confirm_latency_seconds_count", 3.0);
+    reader.get(1, "q", true).unwrap();
+    let sums = scrape(address, "/metrics");
+    let classic = "queue_type=\"rabbit_classic_queue\"";
+    check(
+        &sums,
+        &[
+            ("leveret_confirm_latency_seconds_bucket{le=\"+Inf\"}", 3.0),
+            (
+                &format!("leveret_queue_wait_seconds_count{{{classic}}}"),
+                1.0,
+            ),
+            (
+                &format!("leveret_queue_wait_seconds_bucket{{{classic},le=\"3600\"}}"),
+                1.0,
+            ),
+        ],
+    );
+    assert!(sums.contains_key("leveret_confirm_latency_seconds_bucket{le=\"0.0001\"}"));
+    eventually("the messages grow older", || {
+        let sums = scrape(address, "/metrics");
+        sums["leveret_queue_oldest_message_age_seconds"] > 0.0
+    });
+    let series = "queue_oldest_message_age_seconds{vhost=\"/\",queue=\"q\"}";
+    let objects = scrape(address, "/metrics/per-object");
+    assert!(objects[&format!("leveret_{series}")] > 0.0);
+    let detailed = scrape(address, "/metrics/detailed?family=queue_oldest_message_age");
+    assert!(detailed[&format!("leveret_detailed_{series}")] > 0.0);
+    while reader.get(1, "q", true).is_some() {}
+    check(
+        &scrape(address, "/metrics"),
+        &[("leveret_queue_oldest_message_age_seconds", 0.0)],
+    );
+    reader.close();
+    drop(wire);
+    broker.stop();
+}
+
+#[test]
+fn logins_are_counted_by_protocol() {
+    let (broker, address) = start();
+    Wire::open(broker.amqp()).close();
+    let wrong = Login {
+        password: "wrong",
+        ..Login::default()
+    };
+    let mut refused = Wire::connect(broker.amqp());
+    refused.send(&encode::PROTOCOL_HEADER);
+    refused.expect(0, (10, 10));
+    refused.send(&encode::start_ok(&[], "PLAIN", &wrong.plain()));
+    assert_eq!(web::get(broker.http(), "/api/whoami").status, 200);
+    becomes(address, "rabbitmq_auth_attempts_failed_total", 1.0);
+    check(
+        &scrape(address, "/metrics"),
+        &[
+            ("rabbitmq_auth_attempts_total", 3.0),
+            ("rabbitmq_auth_attempts_succeeded_total", 2.0),
+        ],
+    );
+    let by_protocol = scrape(address, "/metrics/detailed?family=auth_attempt_metrics");
+    check(
+        &by_protocol,
+        &[
+            (
+                "rabbitmq_detailed_auth_attempts_failed_total{protocol=\"amqp091\"}",
+                1.0,
+            ),
+            (
+                "rabbitmq_detailed_auth_attempts_succeeded_total{protocol=\"http\"}",
+                1.0,
+            ),
+        ],
+    );
+    broker.stop();
+}
+
+#[test]
+fn dead_letters_have_the_strategies_of_rabbitmq() {
+    let (broker, address) = start();
+    let mut wire = Wire::with_channel(broker.amqp());
+    let dead = encode::entry("x-max-length", &[b'l', 0, 0, 0, 0, 0, 0, 0, 1]);
+    wire.send(&encode::queue_declare(1, "q", 0, &dead));
+    wire.expect(1, (50, 11));
+    for _ in 0..3 {
+        wire.send(&encode::publish(1, ("", "q"), 0, encode::PERSISTENT, b"m"));
+    }
+    let of = |metric: &str, kind: &str, strategy: &str| {
+        format!(
+            "rabbitmq_global_messages_dead_lettered_{metric}_total{{queue_type=\"rabbit_{kind}_queue\",dead_letter_strategy=\"{strategy}\"}}"
+        )
+    };
+    becomes(address, &of("maxlen", "classic", "disabled"), 2.0);
+    let series = scrape(address, "/metrics");
+    let exist = series
+        .keys()
+        .filter(|name| name.contains("dead_letter_strategy"));
+    // Six of classic queues, eleven of quorum queues.
+    assert_eq!(exist.count(), 3 * 2 + 4 * 2 + 4);
+    for (metric, kind, strategy) in [
+        ("rejected", "classic", "at_most_once"),
+        ("delivery_limit", "quorum", "disabled"),
+        ("confirmed", "quorum", "at_least_once"),
+    ] {
+        assert_eq!(series[&of(metric, kind, strategy)], 0.0);
+    }
+    wire.close();
+    broker.stop();
+}
+
+#[test]
+fn the_runtime_and_its_memory_are_told() {
+    let (broker, address) = start();
+    Wire::open(broker.amqp()).close();
+    let sums = scrape(address, "/metrics");
+    for name in [
+        "erlang_vm_process_count",
+        "erlang_vm_port_limit",
+        "erlang_vm_statistics_bytes_received_total",
+        "erlang_vm_statistics_context_switches",
+        "erlang_vm_memory_bytes_total{kind=\"system\"}",
+    ] {
+        assert!(sums[name] > 0.0, "{name}");
+    }
+    assert!(sums.contains_key("erlang_vm_dirty_io_schedulers"));
+    let memory = scrape(address, "/metrics/memory-breakdown");
+    let parts = memory
+        .iter()
+        .filter(|(name, _)| name.starts_with("rabbitmq_memory_"));
+    let parts: Vec<f64> = parts.map(|(_, value)| *value).collect();
+    assert_eq!(parts.len(), 26);
+    assert!(parts.iter().sum::<f64>() > 1e6);
+    assert!(
+        memory
+            .keys()
+            .any(|name| name.contains("rabbitmq_endpoint=\"memory-breakdown\""))
+    );
+    broker.stop();
+}
+
+#[test]
+fn alarms_are_told_when_they_come_and_when_they_go() {
+    let (broker, address) = start();
+    let series = "rabbitmq_alarms_memory_used_watermark";
+    check(&scrape(address, "/metrics"), &[(series, 0.0)]);
+    let data = broker.default_data_dir().display().to_string();
+    let ctl = |arguments: &[&str]| {
+        let arguments = [&["ctl"], arguments, &["--data-dir", &data]].concat();
+        let (status, _, errors) = Launch::bare(&arguments).run();
+        assert!(status.success(), "{errors}");
+    };
+    ctl(&["set_vm_memory_high_watermark", "absolute", "1kB"]);
+    becomes(address, series, 1.0);
+    ctl(&["set_vm_memory_high_watermark", "0.9"]);
+    becomes(address, series, 0.0);
+    broker.stop();
+}
+
+#[test]
+fn pages_are_compressed_for_who_asks() {
+    let (broker, address) = start();
+    let ask =
+        "GET /metrics HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    let answer = web::send_raw(address, ask.as_bytes());
+    let head = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap();
+    let head = String::from_utf8(answer[..head].to_vec()).unwrap();
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"));
+    // The first chunk begins with gzip's own mark.
+    assert!(answer.windows(3).any(|three| three == [0x1f, 0x8b, 8]));
+    assert!(answer.len() < 20_000, "{}", answer.len());
     broker.stop();
 }

@@ -79,11 +79,7 @@ pub(crate) fn with_body(
 
 /// Sends octets that end the connection when answered.
 pub(crate) fn send(address: SocketAddr, octets: &[u8]) -> Answer {
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.write_all(octets).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
+    let answer = String::from_utf8(send_raw(address, octets)).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
     Answer {
@@ -91,4 +87,14 @@ pub(crate) fn send(address: SocketAddr, octets: &[u8]) -> Answer {
         head: head.to_owned(),
         body: body.to_owned(),
     }
+}
+
+/// As [`send`], with whatever comes back.
+pub(crate) fn send_raw(address: SocketAddr, octets: &[u8]) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(octets).unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    answer
 }

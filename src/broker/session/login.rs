@@ -79,6 +79,7 @@ impl Session {
             .get("connection_name")
             .and_then(arguments::text)
             .map(str::to_owned);
+        self.log_client_name();
         let credentials = match self.credentials(mechanism, response) {
             Ok(credentials) => credentials,
             Err(error) => {
@@ -97,10 +98,8 @@ impl Session {
                 Login::Accepted
             }
             Err(refusal) => {
-                tracing::warn!(
-                    peer = %self.peer, user = %credentials.user, mechanism, %refusal, "login refused"
-                );
                 let why = refusal.to_string();
+                self.log_refused_login(mechanism, &why);
                 let name = credentials.user.as_str();
                 self.tell_login(name, mechanism, client_properties, Some(&why));
                 Login::Refused

@@ -11,6 +11,7 @@ mod exclusive;
 mod firehose;
 mod judge;
 mod limits;
+mod lines;
 mod login;
 mod publish;
 mod reply;
@@ -31,6 +32,7 @@ use crate::broker::Settled;
 use crate::connection::host::Bind;
 use crate::connection::host::Consume;
 use crate::connection::host::ExchangeDeclare;
+use crate::connection::host::Failure;
 use crate::connection::host::Got;
 use crate::connection::host::Host;
 use crate::connection::host::Login;
@@ -64,6 +66,7 @@ use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 use events::Told;
 use exclusive::Exclusive;
+pub use lines::LastLine;
 use publish::RouteCache;
 use reply::ReplyConsumer;
 use settle::Fate;
@@ -352,6 +355,10 @@ impl Host for Session {
         self.open_vhost(vhost)?;
         self.tell_opened();
         Ok(())
+    }
+
+    fn failed(&mut self, failure: &Failure<'_>) {
+        self.log_failure(failure);
     }
 
     fn tuned(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) {

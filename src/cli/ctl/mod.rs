@@ -37,6 +37,7 @@ use crate::settings::Settings;
 use crate::settings::Sources;
 use commands::Command;
 use output::Formatter;
+pub(super) use plugins::built_in_count;
 
 /// The names by which it is these tools.
 pub(super) const TOOLS: &[&str] = &[

@@ -54,6 +54,11 @@ const MISSING: &[&str] = &[
     "rabbitmq_web_stomp",
 ];
 
+/// How many of RabbitMQ's plugins are at work.
+pub(in crate::cli) fn built_in_count() -> usize {
+    BUILT_IN.len()
+}
+
 fn not_found(names: &[&String]) -> Failure {
     let names: Vec<String> = names.iter().map(|name| format!(":{name}")).collect();
     let text = format!("{{:plugins_not_found, [{}]}}", names.join(", "));

@@ -175,6 +175,7 @@ pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Deliver
         redelivered,
         returns,
         expires_at,
+        entered_at,
         streamed,
     } = next;
     range.run.try_join(run).map_err(|run| Delivered {
@@ -185,6 +186,7 @@ pub(super) fn join(range: &mut Delivered, next: Delivered) -> Result<(), Deliver
         redelivered,
         returns,
         expires_at,
+        entered_at,
         streamed,
     })
 }
@@ -236,6 +238,7 @@ mod tests {
             redelivered: false,
             returns: 0,
             expires_at: None,
+            entered_at: 0,
             streamed: false,
         }
     }

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::model::ChannelId;
 use crate::model::DeliveryTag;
@@ -24,6 +26,8 @@ struct Group {
     first: u64,
     last: u64,
     fate: Fate,
+    /// When the first of them was published.
+    since: Instant,
 }
 
 /// The confirms of one channel.
@@ -51,21 +55,27 @@ impl Confirms {
 
     /// `count` more publishes, of which `refused` (ascending) were taken by no queue that should have; the others wait
     /// for `commit`.
-    pub(super) fn record(&mut self, count: usize, commit: Lsn, refused: &[Range<usize>]) {
+    pub(super) fn record(
+        &mut self,
+        count: usize,
+        commit: Lsn,
+        refused: &[Range<usize>],
+        now: Instant,
+    ) {
         let taken = match commit {
             Lsn::NONE => Fate::Ack,
             commit => Fate::Waiting(commit),
         };
         let mut done = 0;
         for refused in refused {
-            self.add(refused.start - done, taken);
-            self.add(refused.len(), Fate::Nack);
+            self.add(refused.start - done, taken, now);
+            self.add(refused.len(), Fate::Nack, now);
             done = refused.end;
         }
-        self.add(count - done, taken);
+        self.add(count - done, taken, now);
     }
 
-    fn add(&mut self, count: usize, fate: Fate) {
+    fn add(&mut self, count: usize, fate: Fate, since: Instant) {
         if count == 0 {
             return;
         }
@@ -76,7 +86,12 @@ impl Confirms {
             Some(back) if back.fate == fate && back.last + 1 == first => back.last = last,
             _ => {
                 self.decided += usize::from(!matches!(fate, Fate::Waiting(_)));
-                self.groups.push_back(Group { first, last, fate });
+                self.groups.push_back(Group {
+                    first,
+                    last,
+                    fate,
+                    since,
+                });
             }
         }
     }
@@ -107,8 +122,15 @@ impl Confirms {
         })
     }
 
-    /// Answers all that can be answered with the disk at `durable`.
-    pub(super) fn send(&mut self, channel: ChannelId, durable: Lsn, out: &mut Vec<u8>) {
+    /// Answers all that can be answered with the disk at `durable`; tells how long how many confirms took.
+    pub(super) fn send(
+        &mut self,
+        channel: ChannelId,
+        durable: Lsn,
+        now: Instant,
+        out: &mut Vec<u8>,
+        mut took: impl FnMut(Duration, u64),
+    ) {
         // Everything before the front has been answered, so `multiple` is safe here.
         let mut run: Option<Group> = None;
         while let Some(front) = self.groups.front() {
@@ -120,7 +142,10 @@ impl Confirms {
                     decided
                 }
             };
-            let (first, last) = (front.first, front.last);
+            let (first, last, since) = (front.first, front.last, front.since);
+            if fate == Fate::Ack {
+                took(now.saturating_duration_since(since), last - first + 1);
+            }
             if let Some(group) = self.groups.pop_front() {
                 self.count(&group, fate);
             }
@@ -131,7 +156,12 @@ impl Confirms {
                     if let Some(run) = run.take() {
                         run.send_multiple(channel, out);
                     }
-                    run = Some(Group { first, last, fate });
+                    run = Some(Group {
+                        first,
+                        last,
+                        fate,
+                        since,
+                    });
                 }
             }
         }
@@ -145,6 +175,10 @@ impl Confirms {
                 if matches!(group.fate, Fate::Waiting(_)) {
                     self.groups.push_back(group);
                 } else {
+                    if group.fate == Fate::Ack {
+                        let waited = now.saturating_duration_since(group.since);
+                        took(waited, group.last - group.first + 1);
+                    }
                     group.send_each(channel, out);
                     self.count(&group, group.fate);
                 }

@@ -5,6 +5,8 @@ use crate::connection::channel::Mode;
 use crate::connection::host::Publish;
 use crate::connection::host::Published;
 use crate::connection::turn::ChannelTurn;
+use crate::connection::turn::Shared;
+use crate::metrics::CONFIRM_BOUNDS_US;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::Lsn;
@@ -39,12 +41,12 @@ impl Channel {
             if !published.unrouted.is_empty() {
                 // What came before a returned message is confirmed before it, also out of one batch: clients read
                 // returns and confirms in the order of their publishes.
-                self.send_confirms(turn.shared.durable, turn.out.octets());
+                self.send_confirms(turn.shared, turn.out.octets());
             }
             send_returns(run, &published, self.id, frame_max, turn.out.octets());
         }
         if let Mode::Confirm(confirms) = &mut self.mode {
-            confirms.record(count, published.commit, &published.refused);
+            confirms.record(count, published.commit, &published.refused, turn.shared.now);
             self.stats.unconfirmed.set(confirms.unanswered());
         }
         published.fault.map_or(Ok(()), Err)
@@ -66,13 +68,17 @@ impl Channel {
     /// Confirms what is durable; returns what the rest waits for.
     pub(in crate::connection) fn send_confirms(
         &mut self,
-        durable: Lsn,
+        shared: &Shared,
         out: &mut Vec<u8>,
     ) -> Option<Lsn> {
         let Mode::Confirm(confirms) = &mut self.mode else {
             return None;
         };
-        confirms.send(self.id, durable, out);
+        confirms.send(self.id, shared.durable, shared.now, out, |waited, count| {
+            let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            let latency = &shared.options.confirm_latency;
+            latency.add(&CONFIRM_BOUNDS_US, micros, count);
+        });
         self.stats.confirm.set(confirms.acked());
         self.stats.unconfirmed.set(confirms.unanswered());
         confirms.awaits()

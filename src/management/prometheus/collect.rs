@@ -14,7 +14,6 @@ use crate::management::prometheus::text::Kind;
 use crate::management::prometheus::text::Number;
 use crate::management::prometheus::text::Page;
 use crate::management::prometheus::text::labels;
-use crate::metrics::QueueCounts;
 use crate::metrics::machine::Machine;
 use crate::queue::QueueType;
 use crate::vhost::Exchange;
@@ -23,9 +22,6 @@ use crate::vhost::Vhost;
 
 /// There is no Erlang here; dashboards want a text.
 const ERLANG: &str = "none";
-
-/// The label of everything that came over AMQP 0-9-1.
-const PROTOCOL: (&str, &str) = ("protocol", "amqp091");
 
 /// What pages are made from.
 pub(super) struct Source<'a> {
@@ -43,9 +39,9 @@ pub(super) struct Wanted {
     pub(super) vhosts: HashSet<String>,
 }
 
-type Queues = Arc<Vec<Arc<QueueHandle>>>;
+pub(super) type Queues = Arc<Vec<Arc<QueueHandle>>>;
 
-fn named(prefix: &str, name: &str) -> String {
+pub(super) fn named(prefix: &str, name: &str) -> String {
     format!("{prefix}{name}")
 }
 
@@ -69,6 +65,8 @@ impl Source<'_> {
             .flat_map(|connection| connection.channels())
             .collect();
         families.extend(summed(names::CHANNELS, &sums(names::CHANNELS, &channels)));
+        families.push(self.oldest_of_all());
+        families.extend(summed(names::AUTH_ATTEMPTS, &self.auth_sums()));
         families.extend(self.totals());
         families.extend(self.identity("aggregated"));
         Page::new(families)
@@ -79,8 +77,17 @@ impl Source<'_> {
         let mut families = self.node();
         families.extend(self.objects("rabbitmq_", |_| true, &|_| true));
         families.push(self.queue_info("rabbitmq_", &self.queues(&|_| true)));
+        families.push(self.oldest("leveret_", &self.queues(&|_| true)));
+        families.extend(self.auth_attempts("rabbitmq_"));
         families.extend(self.totals());
         families.extend(self.identity("per-object"));
+        Page::new(families)
+    }
+
+    /// `/metrics/memory-breakdown`: where the memory is.
+    pub(super) fn memory_breakdown(&self) -> Page {
+        let mut families = singles("rabbitmq_", names::MEMORY, &self.memory_parts(), |_| true);
+        families.extend(self.identity("memory-breakdown"));
         Page::new(families)
     }
 
@@ -98,6 +105,12 @@ impl Source<'_> {
         let mut families = singles(PREFIX, names::NODE, &figures, is_wanted);
         if is_wanted("node_metrics") {
             families.push(self.uptime(PREFIX));
+        }
+        if is_wanted("auth_attempt_metrics") {
+            families.extend(self.auth_attempts(PREFIX));
+        }
+        if is_wanted("queue_oldest_message_age") {
+            families.push(self.oldest("leveret_detailed_", &self.queues(&vhost)));
         }
         families.extend(self.objects(PREFIX, is_wanted, &vhost));
         families.extend(self.cluster_wide(is_wanted, &vhost));
@@ -137,6 +150,7 @@ impl Source<'_> {
             |_| true,
         ));
         families.extend(self.global());
+        families.extend(self.runtime());
         let started = Number::Whole(self.started_at / 1000);
         families.push(Family::single(
             "process_start_time_seconds",
@@ -153,70 +167,7 @@ impl Source<'_> {
         Family::single(name, Kind::Gauge, "Node uptime", Number::Real(seconds))
     }
 
-    /// What clients do, also those that are gone.
-    fn global(&self) -> Vec<Family> {
-        let traffic = self.broker.connections().traffic();
-        let all = traffic.values().map(|traffic| traffic.messages).sum();
-        let mut families = labelled("rabbitmq_", names::GLOBAL, &[(labels(&[PROTOCOL]), all)]);
-        let channels: Vec<_> = self
-            .broker
-            .connections()
-            .list()
-            .iter()
-            .flat_map(|connection| connection.channels())
-            .collect();
-        let publishers = channels
-            .iter()
-            .filter(|channel| channel.stats.publish.get() > 0);
-        let consumers: usize = channels
-            .iter()
-            .map(|channel| channel.consumer_count())
-            .sum();
-        for (name, help, count) in [
-            (
-                "publishers",
-                "Current number of publishers",
-                publishers.count(),
-            ),
-            ("consumers", "Current number of consumers", consumers),
-        ] {
-            let row = (labels(&[PROTOCOL]), Number::Whole(count as u64));
-            let name = format!("rabbitmq_global_{name}");
-            families.push(Family::of(name, Kind::Gauge, help, std::iter::once(row)));
-        }
-        let counts = self.broker.queue_counts();
-        let types = [
-            (QueueType::Classic, "rabbit_classic_queue"),
-            (QueueType::Quorum, "rabbit_quorum_queue"),
-            (QueueType::Stream, "rabbit_stream_queue"),
-        ];
-        let of = |kind| -> QueueCounts { counts.get(&kind).copied().unwrap_or_default() };
-        let by_type =
-            types.map(|(kind, name)| (labels(&[PROTOCOL, ("queue_type", name)]), of(kind)));
-        families.extend(labelled("rabbitmq_", names::GLOBAL_BY_QUEUE_TYPE, &by_type));
-        // Streams never dead-letter.
-        let dead = [types[0], types[1]].map(|(kind, name)| {
-            let strategy = ("dead_letter_strategy", "at_most_once");
-            (labels(&[("queue_type", name), strategy]), of(kind))
-        });
-        families.extend(labelled("rabbitmq_", names::GLOBAL_DEAD, &dead));
-        let mut vhosts: Vec<_> = self.broker.vhosts();
-        vhosts.sort_by(|left, right| left.name().cmp(right.name()));
-        let rows: Vec<_> = vhosts
-            .iter()
-            .map(|vhost| {
-                let messages = traffic.get(vhost.name()).map(|traffic| traffic.messages);
-                (
-                    labels(&[("vhost", vhost.name())]),
-                    messages.unwrap_or_default(),
-                )
-            })
-            .collect();
-        families.extend(labelled("", names::VHOSTS, &rows));
-        families
-    }
-
-    fn queues(&self, wanted: &dyn Fn(&str) -> bool) -> Queues {
+    pub(super) fn queues(&self, wanted: &dyn Fn(&str) -> bool) -> Queues {
         let vhosts = self.broker.vhosts().into_iter();
         let vhosts = vhosts.filter(|vhost| wanted(vhost.name()));
         Arc::new(vhosts.flat_map(|vhost| vhost.queues()).collect())
@@ -539,7 +490,7 @@ fn each<T, O: Send + Sync + 'static>(
 }
 
 /// One series for each metric.
-fn singles<T>(
+pub(super) fn singles<T>(
     prefix: &str,
     metrics: &[Metric<T>],
     of: &T,
@@ -568,7 +519,11 @@ fn summed<T>(metrics: &[Metric<T>], sums: &[u64]) -> Vec<Family> {
 }
 
 /// A series for each of few subjects.
-fn labelled<T>(prefix: &str, metrics: &[Metric<T>], subjects: &[(String, T)]) -> Vec<Family> {
+pub(super) fn labelled<T>(
+    prefix: &str,
+    metrics: &[Metric<T>],
+    subjects: &[(String, T)],
+) -> Vec<Family> {
     metrics
         .iter()
         .map(|metric| {

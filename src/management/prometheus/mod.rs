@@ -4,7 +4,9 @@
 //! are sent, see [`text`].
 
 mod collect;
+mod gzip;
 mod names;
+mod nodewide;
 mod text;
 
 use std::io;
@@ -20,6 +22,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::ACCEPT;
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -33,6 +36,7 @@ use crate::management::listener::Peer;
 use crate::management::listener::WatchedListener;
 use collect::Source;
 use collect::Wanted;
+use gzip::Compressed;
 use text::Page;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -90,7 +94,9 @@ impl Prometheus {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
-            tracing::error!("the exporter's thread ended in a panic");
+            tracing::error!(
+                "the exporter's thread ended in a panic; this is a fault of Leveret: please report it with the lines before this one"
+            );
         }
     }
 }
@@ -107,11 +113,13 @@ async fn serve(
                 let listener = WatchedListener::new(listener, IDLE_TIME_MAX);
                 tokio::spawn(async move {
                     if let Err(error) = axum::serve(listener, service).await {
-                        tracing::error!(%error, "the exporter stopped");
+                        tracing::error!(%error, "the exporter stopped: Prometheus gets nothing any more; restart the node");
                     }
                 });
             }
-            Err(error) => tracing::error!(%error, "cannot serve metrics"),
+            Err(error) => {
+                tracing::error!(%error, "cannot serve metrics: Prometheus gets nothing; restart the node")
+            }
         }
     }
     // The tasks, and with them the listeners, end with the runtime.
@@ -150,6 +158,10 @@ impl Exporter {
             return StatusCode::NOT_ACCEPTABLE.into_response();
         }
         match self.page(registry, query) {
+            Some(page) if gzip::is_taken(headers) => {
+                let heads = [(CONTENT_TYPE, TEXT), (CONTENT_ENCODING, gzip::NAME)];
+                (heads, Body::new(Compressed::new(page))).into_response()
+            }
             Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(page)).into_response(),
             None => (StatusCode::NOT_FOUND, "Unknown Registry").into_response(),
         }
@@ -173,6 +185,7 @@ impl Exporter {
                     .retain(|name| self.broker.vhost(name).is_some());
                 Some(source.detailed(&wanted))
             }
+            "memory-breakdown" => Some(source.memory_breakdown()),
             _ => None,
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// Counts by upper bounds; its rows bring the ends of their names.
+    Histogram,
     /// Nothing is said.
     Untyped,
 }
@@ -30,6 +32,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
             Self::Untyped => "untyped",
         }
     }
@@ -44,7 +47,7 @@ pub(super) enum Number {
     Real(f64),
 }
 
-/// Labels with their braces, or nothing, and the sample.
+/// What follows the family's name (labels with their braces, or nothing), and the sample.
 pub(super) type Row = (String, Number);
 
 /// All series of one name.
@@ -121,7 +124,7 @@ impl Page {
     }
 
     /// The next piece; `None` at the end.
-    fn next_piece(&mut self) -> Option<String> {
+    pub(super) fn next_piece(&mut self) -> Option<String> {
         let mut piece = String::with_capacity(PIECE_BYTES + 4096);
         while piece.len() < PIECE_BYTES {
             let Some(family) = self.families.front_mut() else {

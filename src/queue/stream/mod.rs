@@ -326,6 +326,7 @@ impl Queue {
                     redelivered: false,
                     returns: 0,
                     expires_at: None,
+                    entered_at: 0,
                     streamed: true,
                 };
                 reader.advance(range.first.0 + taken);

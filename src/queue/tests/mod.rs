@@ -4,6 +4,7 @@ mod browse;
 mod commands;
 mod expiry;
 mod flow;
+mod history;
 mod lifetime;
 mod limits;
 mod model;

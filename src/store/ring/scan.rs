@@ -88,7 +88,7 @@ pub(crate) fn scan(disk: &dyn Disk, key: u64, from: u64) -> io::Result<Scan> {
                     warn!(
                         file = copy.name,
                         of = kept.0.name,
-                        "a file of the ring is a copy of another one and is left alone"
+                        "a file of the ring is a copy of another one and is left alone; move it out of the data directory"
                     );
                 }
                 found.insert(number, kept);
@@ -234,14 +234,16 @@ impl Scan {
             expected = Some(number.saturating_add(1));
         }
         if self.segments.is_empty() && self.free.is_empty() && from > 1 {
-            error!("the ring has no files: if they were removed, the newest messages are lost");
+            error!(
+                "the ring has no files: if they were removed, the newest messages are lost; put them back and start again, or restore a backup"
+            );
         }
         if let Some(frame) = self.frames.first().filter(|frame| frame.offset > 0) {
             let file = self.segments.get(&frame.segment);
             error!(
                 file = file.map_or("", |segment| &segment.name),
                 offset = frame.offset,
-                "the ring is damaged before this place: messages in these frames are lost, settled ones may come back"
+                "the ring is damaged before this place: messages in these frames are lost, settled ones may come back; check the disk, and restore a backup if they are needed"
             );
         }
         let first = self.segments.first_key_value();
@@ -251,7 +253,7 @@ impl Scan {
             error!(
                 from,
                 to = number - 1,
-                "segments of the ring are missing: messages in them are lost, settled ones may come back"
+                "segments of the ring are missing: messages in them are lost, settled ones may come back; check the disk, and restore a backup if they are needed"
             );
         }
     }
@@ -262,7 +264,7 @@ impl Scan {
             file = file.map_or("", |segment| &segment.name),
             offset = next.offset,
             frames = missing,
-            "the ring is damaged before this place: messages in these frames are lost, settled ones may come back"
+            "the ring is damaged before this place: messages in these frames are lost, settled ones may come back; check the disk, and restore a backup if they are needed"
         );
     }
 
@@ -280,7 +282,8 @@ impl Scan {
 fn report_torn(segment: &Segment, offset: u64) {
     warn!(
         file = segment.name,
-        offset, "the ring's last frame was cut off while it was written and is dropped"
+        offset,
+        "the ring's last frame was cut off while it was written and is dropped; nothing in it was confirmed, and nothing is to be done"
     );
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::commit;
+use super::faults::logged;
 use super::messages;
 use super::parts;
 use super::put;
@@ -401,7 +402,13 @@ fn a_store_of_an_older_format_opens_with_all_it_has() {
         assert_eq!((found.format, found.closed_cleanly), (format, true));
         assert_eq!(found.queues[&QueueId(1)].messages, 1);
 
-        let (store, recovered) = open(dir.path());
+        let mut opened = None;
+        let log = logged(|| opened = Some(open(dir.path())));
+        assert!(
+            log.contains("upgrade: a store of an earlier version was taken over"),
+            "{log}"
+        );
+        let (store, recovered) = opened.expect("open");
         assert!(recovered.clean);
         assert_eq!(recovered.definitions[0].value, b"queue");
         assert_eq!(recovered.queues[0].next, Position(4096));

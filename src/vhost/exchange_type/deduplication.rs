@@ -252,7 +252,11 @@ impl<'d> StoredPages<'d> {
         for (page, definition) in pages {
             match definitions::read_seen(definition) {
                 Some(values) => to.restore(page, values, now),
-                None => tracing::error!(id, page, "remembered values could not be recovered"),
+                None => tracing::error!(
+                    id,
+                    page,
+                    "remembered values could not be recovered: duplicates of them will pass; run `leveret store check` on a stopped node"
+                ),
             }
         }
     }

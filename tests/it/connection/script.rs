@@ -150,7 +150,7 @@ impl Script {
     }
 
     pub(super) fn committed(&mut self, lsn: u64) -> &mut Self {
-        self.machine.committed(Lsn(lsn), &mut self.output);
+        self.machine.committed(Lsn(lsn), self.now, &mut self.output);
         self.run()
     }
 

@@ -108,7 +108,7 @@ fn an_unknown_setting_names_the_nearest() {
         Launch::serve().settings("[log]\nlevle = \"info\""),
         &[
             "unknown setting log.levle",
-            "the nearest known one is log.level",
+            "the nearest known one is log.default.level",
         ],
     );
     check(
@@ -135,8 +135,8 @@ fn a_bad_value_says_what_is_allowed() {
         &["listen = \"nowhere\" in option --listen: must be"],
     );
     check(
-        Launch::serve().env("LEVERET_LOG__LEVEL", "loud,,="),
-        &["log.level"],
+        Launch::serve().env("LEVERET_LOG__DEFAULT__LEVEL", "loud,,="),
+        &["log.default.level"],
     );
 }
 
