@@ -14,6 +14,7 @@ use crate::definitions::arguments_json;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
+use crate::management::heavy::heavy;
 use crate::management::messages::message_json;
 use crate::management::path::Names;
 use crate::management::query::Query;
@@ -177,9 +178,5 @@ pub(super) async fn messages(
     let now = api.now();
     let queue = Arc::clone(&queue);
     // It may wait for the disk.
-    let looked = tokio::task::spawn_blocking(move || look(&queue, &wanted, now));
-    looked.await.map(Json).map_err(|error| {
-        tracing::error!(%error, "a look into a queue ended in a panic");
-        ApiError::bad_request("the queue cannot be looked into")
-    })
+    heavy(move || look(&queue, &wanted, now)).await.map(Json)
 }

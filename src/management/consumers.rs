@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::Value;
 use serde_json::json;
 
@@ -15,12 +15,13 @@ use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::listing;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::queue::Activity;
 use crate::vhost::QueueHandle;
-
-type Answer = Result<Json<Value>, ApiError>;
+use crate::vhost::Vhost;
 
 /// What an Erlang process would tell of its memory: nothing here.
 pub(super) fn garbage_collection() -> Value {
@@ -116,18 +117,53 @@ pub(super) fn of_queue(api: &Api, queue: &QueueHandle) -> Vec<Value> {
     rows(api, &connections, |consumer| consumer.queue == queue.name)
 }
 
-fn list(api: &Api, query: &Query, vhosts: &[Arc<crate::vhost::Vhost>]) -> Answer {
-    let mut connections = api.broker.connections().list();
-    connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
-    listing::reply(
-        query,
-        rows(api, &connections, |_| true),
-        &["queue.vhost", "queue.name"],
-    )
+/// Consumers as lists show them, with their channels and connections.
+struct Consumers(Api);
+
+impl Listed for Consumers {
+    type Item = (Arc<ConnectionInfo>, Arc<ChannelInfo>, Arc<ConsumerInfo>);
+
+    fn row(&self, (connection, channel, consumer): Self::Item) -> Value {
+        row(&self.0, &connection, &channel, &consumer)
+    }
+
+    fn key(&self, (connection, _, consumer): &Self::Item, key: &mut Key<'_>) {
+        key.push(&connection.vhost);
+        key.push(&consumer.queue);
+        key.push(&consumer.tag);
+    }
+
+    fn name<'i>(&self, _: &'i Self::Item) -> Option<&'i str> {
+        None
+    }
 }
 
-pub(super) async fn consumers(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&api, &query, &caller.vhosts(&api))
+async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Response, ApiError> {
+    listing::answer(query, Consumers(api), move |list| {
+        let mut connections = list.0.broker.connections().list();
+        connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
+        let mut items = Vec::new();
+        for connection in connections {
+            for channel in connection.channels() {
+                let consumers = channel.consumers().into_iter();
+                items.extend(
+                    consumers
+                        .map(|consumer| (Arc::clone(&connection), Arc::clone(&channel), consumer)),
+                );
+            }
+        }
+        items
+    })
+    .await
+}
+
+pub(super) async fn consumers(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let vhosts = caller.vhosts(&api);
+    list(api, query, vhosts).await
 }
 
 pub(super) async fn consumers_in(
@@ -135,6 +171,7 @@ pub(super) async fn consumers_in(
     State(api): State<Api>,
     Names(vhost): Names<String>,
     query: Query,
-) -> Answer {
-    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+) -> Result<Response, ApiError> {
+    let vhosts = vec![caller.vhost(&api, &vhost)?];
+    list(api, query, vhosts).await
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -20,6 +21,8 @@ use crate::management::commit::put_status;
 use crate::management::figures::Ranges;
 use crate::management::figures::exchange_values;
 use crate::management::listing;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
@@ -79,23 +82,54 @@ fn row(
     row
 }
 
-fn list(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Answer {
-    let ranges = Ranges::of(query)?;
-    let stats = !(query.flag("disable_stats") || api.options.disable_stats);
-    let mut rows = Vec::new();
-    for vhost in vhosts {
-        let exchanges = vhost.exchanges();
-        rows.extend(
-            exchanges
-                .iter()
-                .map(|exchange| row(api, vhost, exchange, stats, ranges).into()),
-        );
-    }
-    listing::reply(query, rows, &["vhost", "name"])
+/// Exchanges as lists show them, with their virtual hosts.
+struct Exchanges {
+    api: Api,
+    stats: bool,
+    ranges: Ranges,
 }
 
-pub(super) async fn exchanges(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&api, &query, &caller.vhosts(&api))
+impl Listed for Exchanges {
+    type Item = (Arc<Vhost>, Arc<Exchange>);
+
+    fn row(&self, (vhost, exchange): Self::Item) -> Value {
+        row(&self.api, &vhost, &exchange, self.stats, self.ranges).into()
+    }
+
+    fn key(&self, (vhost, exchange): &Self::Item, key: &mut Key<'_>) {
+        key.push(vhost.name());
+        key.push(&exchange.name);
+    }
+
+    fn name<'i>(&self, (_, exchange): &'i Self::Item) -> Option<&'i str> {
+        Some(&exchange.name)
+    }
+}
+
+async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Response, ApiError> {
+    let list = Exchanges {
+        ranges: Ranges::of(&query)?,
+        stats: !(query.flag("disable_stats") || api.options.disable_stats),
+        api,
+    };
+    listing::answer(query, list, move |_| {
+        let of = |vhost: &Arc<Vhost>| {
+            let vhost = Arc::clone(vhost);
+            let exchanges = vhost.exchanges().into_iter();
+            exchanges.map(move |exchange| (Arc::clone(&vhost), exchange))
+        };
+        vhosts.iter().flat_map(of).collect()
+    })
+    .await
+}
+
+pub(super) async fn exchanges(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let vhosts = caller.vhosts(&api);
+    list(api, query, vhosts).await
 }
 
 pub(super) async fn exchanges_in(
@@ -103,8 +137,9 @@ pub(super) async fn exchanges_in(
     State(api): State<Api>,
     Names(vhost): Names<String>,
     query: Query,
-) -> Answer {
-    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+) -> Result<Response, ApiError> {
+    let vhosts = vec![caller.vhost(&api, &vhost)?];
+    list(api, query, vhosts).await
 }
 
 pub(super) async fn exchange(

@@ -17,6 +17,7 @@ mod exchanges;
 mod figures;
 mod headers;
 mod health;
+mod heavy;
 mod limits;
 mod listener;
 mod listing;
@@ -34,6 +35,7 @@ mod query;
 mod queues;
 mod rates;
 mod router;
+mod rows;
 mod time;
 mod topic_permissions;
 mod users;
@@ -49,6 +51,8 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 pub use error::ApiError;
+use heavy::HEAVY_MAX;
+use heavy::heavy;
 use listener::IDLE_TIME_MAX;
 use listener::Peer;
 use listener::WatchedListener;
@@ -83,9 +87,6 @@ pub struct Node {
     pub http: Vec<SocketAddr>,
 }
 
-/// Requests that look into queues at a time; others wait for their turn.
-const LOOKS_MAX: usize = 2;
-
 /// An HTTP front door that is open.
 pub struct Management {
     thread: JoinHandle<()>,
@@ -112,7 +113,7 @@ impl Management {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(LOOKS_MAX)
+            .max_blocking_threads(HEAVY_MAX)
             .build()?;
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
@@ -152,7 +153,11 @@ async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<b
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            _ = ticks.tick() => api.sample(),
+            _ = ticks.tick() => {
+                let api = api.clone();
+                // It may be about very many queues.
+                let _ = heavy(move || api.sample()).await;
+            }
         }
     }
 }

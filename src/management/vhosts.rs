@@ -21,6 +21,7 @@ use crate::management::figures::Ranges;
 use crate::management::figures::SENT;
 use crate::management::figures::message_stats;
 use crate::management::figures::put_lengths;
+use crate::management::heavy::heavy;
 use crate::management::listing;
 use crate::management::path::Names;
 use crate::management::query::Query;
@@ -82,7 +83,8 @@ pub(super) async fn vhosts(caller: Caller, State(api): State<Api>, query: Query)
     } else {
         caller.vhosts(&api)
     };
-    listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])
+    // It adds up all queues.
+    heavy(move || listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])).await?
 }
 
 pub(super) async fn vhost(
@@ -95,8 +97,11 @@ pub(super) async fn vhost(
         true => api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?,
         false => caller.vhost(&api, &vhost)?,
     };
-    let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
-    Ok(Json(listing::with_columns(&query, row)))
+    heavy(move || {
+        let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
+        Ok(Json(listing::with_columns(&query, row)))
+    })
+    .await?
 }
 
 /// What a body says about a virtual host; what it does not say is nothing, as in RabbitMQ.

@@ -272,6 +272,11 @@ impl Vhost {
             .collect()
     }
 
+    /// Shows every queue to `visit`, which must be brief: meanwhile some queues can be neither declared nor deleted.
+    pub fn each_queue(&self, mut visit: impl FnMut(&QueueHandle)) {
+        self.queues.iter().for_each(|queue| visit(&queue));
+    }
+
     /// All queues, in no order.
     pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
         self.queues.iter().map(|queue| Arc::clone(&queue)).collect()

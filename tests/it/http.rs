@@ -4,6 +4,7 @@ mod browse;
 mod definitions;
 mod figures;
 mod limits;
+mod lists;
 mod objects;
 mod policies;
 mod users;
