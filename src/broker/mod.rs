@@ -68,6 +68,7 @@ pub use parameters::Parameters;
 pub use replies::Replies;
 pub use session::Session;
 pub use start::StartError;
+pub use vhosts::NotDeleted;
 
 /// See the module's documentation.
 pub struct Broker {

@@ -159,6 +159,7 @@ fn run(
         name: settings.cluster_name.clone(),
         amqp: server.addresses().to_vec(),
         http: http_addresses.clone(),
+        settings: settings.shown(),
     };
     let sockets = http_listeners
         .into_iter()

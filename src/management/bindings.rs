@@ -21,6 +21,7 @@ use crate::management::ApiError;
 use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::exchanges::named;
 use crate::management::listing;
 use crate::management::listing::Key;
@@ -101,7 +102,7 @@ fn from(vhost: &Vhost, exchange: &Exchange) -> Vec<Binding> {
 }
 
 /// Bindings as lists show them, with their virtual hosts.
-struct Bindings;
+pub(super) struct Bindings;
 
 impl Listed for Bindings {
     type Item = (Arc<Vhost>, Arc<Binding>);
@@ -126,37 +127,29 @@ impl Listed for Bindings {
     }
 }
 
+fn rows_of(vhost: &Arc<Vhost>, bindings: Vec<Binding>) -> Vec<(Arc<Vhost>, Arc<Binding>)> {
+    let rows = bindings.into_iter();
+    rows.map(|binding| (Arc::clone(vhost), Arc::new(binding)))
+        .collect()
+}
+
+impl ByVhost for Bindings {
+    fn wanted(_: Api, _: &Query) -> Result<Self, ApiError> {
+        Ok(Self)
+    }
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
+        let of = |vhost: &Arc<Vhost>| rows_of(vhost, all(vhost));
+        vhosts.iter().flat_map(of).collect()
+    }
+}
+
 async fn list(
     query: Query,
-    vhosts: Vec<Arc<Vhost>>,
-    of: impl Fn(&Vhost) -> Vec<Binding> + Send + 'static,
+    vhost: Arc<Vhost>,
+    of: impl FnOnce(&Vhost) -> Vec<Binding> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    listing::answer(query, Bindings, move |_| {
-        let of = |vhost: &Arc<Vhost>| {
-            let vhost = Arc::clone(vhost);
-            let bindings = of(&vhost).into_iter();
-            bindings.map(move |binding| (Arc::clone(&vhost), Arc::new(binding)))
-        };
-        vhosts.iter().flat_map(of).collect()
-    })
-    .await
-}
-
-pub(super) async fn bindings(
-    caller: Caller,
-    State(api): State<Api>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    list(query, caller.vhosts(&api), all).await
-}
-
-pub(super) async fn bindings_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    list(query, vec![caller.vhost(&api, &vhost)?], all).await
+    listing::answer(query, Bindings, move |_| rows_of(&vhost, of(&vhost))).await
 }
 
 pub(super) async fn of_source(
@@ -167,7 +160,7 @@ pub(super) async fn of_source(
 ) -> Result<Response, ApiError> {
     let vhost = caller.vhost(&api, &vhost)?;
     let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
-    list(query, vec![vhost], move |vhost| from(vhost, &exchange)).await
+    list(query, vhost, move |vhost| from(vhost, &exchange)).await
 }
 
 fn to(vhost: &Vhost, target: &Target) -> Vec<Binding> {
@@ -192,7 +185,7 @@ pub(super) async fn of_destination(
     let vhost = caller.vhost(&api, &vhost)?;
     let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
     let target = Target::Exchange(exchange.name.clone());
-    list(query, vec![vhost], move |vhost| to(vhost, &target)).await
+    list(query, vhost, move |vhost| to(vhost, &target)).await
 }
 
 pub(super) async fn of_queue(
@@ -203,7 +196,7 @@ pub(super) async fn of_queue(
 ) -> Result<Response, ApiError> {
     let (vhost, queue) = crate::management::queues::find(&caller, &api, &vhost, &name)?;
     let target = Target::Queue(queue.name.clone());
-    list(query, vec![vhost], move |vhost| to(vhost, &target)).await
+    list(query, vhost, move |vhost| to(vhost, &target)).await
 }
 
 /// The two ends that a path names.
@@ -279,10 +272,7 @@ pub(super) async fn between(
 ) -> Result<Response, ApiError> {
     let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
     let vhost = Arc::clone(&ends.vhost);
-    list(query, vec![vhost], move |_| {
-        ends.bindings().unwrap_or_default()
-    })
-    .await
+    list(query, vhost, move |_| ends.bindings().unwrap_or_default()).await
 }
 
 pub(super) async fn bind(
@@ -307,7 +297,8 @@ pub(super) async fn bind(
     let bound = api.act(&caller, &known)?.bind(bind);
     let lsn = bound.map_err(ApiError::declaring)?;
     api.committed(lsn).await;
-    let location = format!("{}/{properties}", encoded(&destination));
+    // The key is encoded once more, as any part of a path is.
+    let location = format!("{}/{}", encoded(&destination), encoded(&properties));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::Response;
 use serde_json::Value;
 use serde_json::json;
 
@@ -13,20 +11,18 @@ use crate::broker::ConsumerInfo;
 use crate::definitions::arguments_json;
 use crate::management::Api;
 use crate::management::ApiError;
-use crate::management::auth::Caller;
-use crate::management::listing;
+use crate::management::by_vhost::ByVhost;
 use crate::management::listing::Key;
 use crate::management::listing::Listed;
-use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::queue::Activity;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 
-/// What an Erlang process would tell of its memory: nothing here.
+/// What an Erlang process would tell of its memory: nothing here. Not negative, which some clients cannot read.
 pub(super) fn garbage_collection() -> Value {
     json!({
-        "fullsweep_after": -1, "max_heap_size": -1, "min_bin_vheap_size": -1, "min_heap_size": -1, "minor_gcs": -1,
+        "fullsweep_after": 0, "max_heap_size": 0, "min_bin_vheap_size": 0, "min_heap_size": 0, "minor_gcs": 0,
     })
 }
 
@@ -118,7 +114,7 @@ pub(super) fn of_queue(api: &Api, queue: &QueueHandle) -> Vec<Value> {
 }
 
 /// Consumers as lists show them, with their channels and connections.
-struct Consumers(Api);
+pub(super) struct Consumers(Api);
 
 impl Listed for Consumers {
     type Item = (Arc<ConnectionInfo>, Arc<ChannelInfo>, Arc<ConsumerInfo>);
@@ -138,9 +134,13 @@ impl Listed for Consumers {
     }
 }
 
-async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Response, ApiError> {
-    listing::answer(query, Consumers(api), move |list| {
-        let mut connections = list.0.broker.connections().list();
+impl ByVhost for Consumers {
+    fn wanted(api: Api, _: &Query) -> Result<Self, ApiError> {
+        Ok(Self(api))
+    }
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
+        let mut connections = self.0.broker.connections().list();
         connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
         let mut items = Vec::new();
         for connection in connections {
@@ -153,25 +153,5 @@ async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Respons
             }
         }
         items
-    })
-    .await
-}
-
-pub(super) async fn consumers(
-    caller: Caller,
-    State(api): State<Api>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = caller.vhosts(&api);
-    list(api, query, vhosts).await
-}
-
-pub(super) async fn consumers_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = vec![caller.vhost(&api, &vhost)?];
-    list(api, query, vhosts).await
+    }
 }

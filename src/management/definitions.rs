@@ -60,7 +60,8 @@ pub(super) async fn export_vhost(
     query: Query,
 ) -> Result<Response, ApiError> {
     caller.check_administrator()?;
-    let vhost = api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?;
+    let missing = || ApiError::bad_request("vhost_not_found");
+    let vhost = api.broker.vhost(&vhost).ok_or_else(missing)?;
     heavy(move || answer(&query, definitions::of_vhost(&api.broker, &vhost))).await
 }
 
@@ -69,13 +70,17 @@ fn document(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ApiE
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("multipart/form-data") {
-        return parse(body);
+        return read(body);
     }
     let boundary = kind
         .split(';')
         .find_map(|part| part.trim().strip_prefix("boundary="));
     let file = boundary.and_then(|boundary| part(body, boundary.trim_matches('"'), "file"));
-    parse(file.ok_or_else(|| ApiError::bad_request("the form has no field file"))?)
+    read(file.ok_or_else(|| ApiError::bad_request("the form has no field file"))?)
+}
+
+fn read(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    parse(body).map_err(|_| ApiError::bad_request("failed_to_parse_json"))
 }
 
 /// The content of one field of a form.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -17,6 +16,7 @@ use crate::management::ApiError;
 use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::figures::Ranges;
 use crate::management::figures::exchange_values;
@@ -83,7 +83,7 @@ fn row(
 }
 
 /// Exchanges as lists show them, with their virtual hosts.
-struct Exchanges {
+pub(super) struct Exchanges {
     api: Api,
     stats: bool,
     ranges: Ranges,
@@ -106,40 +106,23 @@ impl Listed for Exchanges {
     }
 }
 
-async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Response, ApiError> {
-    let list = Exchanges {
-        ranges: Ranges::of(&query)?,
-        stats: !(query.flag("disable_stats") || api.options.disable_stats),
-        api,
-    };
-    listing::answer(query, list, move |_| {
+impl ByVhost for Exchanges {
+    fn wanted(api: Api, query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            ranges: Ranges::of(query)?,
+            stats: !(query.flag("disable_stats") || api.options.disable_stats),
+            api,
+        })
+    }
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
         let of = |vhost: &Arc<Vhost>| {
             let vhost = Arc::clone(vhost);
             let exchanges = vhost.exchanges().into_iter();
             exchanges.map(move |exchange| (Arc::clone(&vhost), exchange))
         };
         vhosts.iter().flat_map(of).collect()
-    })
-    .await
-}
-
-pub(super) async fn exchanges(
-    caller: Caller,
-    State(api): State<Api>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = caller.vhosts(&api);
-    list(api, query, vhosts).await
-}
-
-pub(super) async fn exchanges_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = vec![caller.vhost(&api, &vhost)?];
-    list(api, query, vhosts).await
+    }
 }
 
 pub(super) async fn exchange(

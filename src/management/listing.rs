@@ -84,7 +84,10 @@ fn arrange<L: Listed>(
     mut items: Vec<L::Item>,
 ) -> Result<Arranged<L::Item>, ApiError> {
     let total = items.len();
-    if let Some(wanted) = page.and_then(NameFilter::new) {
+    // As in RabbitMQ, nobody looks at a pattern if there is nothing to filter.
+    if let Some(page) = page.filter(|_| total > 0)
+        && let Some(wanted) = NameFilter::new(page)?
+    {
         items.retain(|item| list.name(item).is_none_or(|name| wanted.takes(name)));
     }
     let filtered = items.len();
@@ -235,25 +238,25 @@ fn picked<T>(
 enum NameFilter {
     Contains(String),
     Matches(Pattern),
-    /// A pattern that is none matches nothing, as in RabbitMQ.
-    Nothing,
 }
 
 impl NameFilter {
-    fn new(page: &Page) -> Option<Self> {
-        let name = page.name.as_ref()?;
-        Some(if page.use_regex {
-            Pattern::checked(&format!("(?i){name}")).map_or(Self::Nothing, Self::Matches)
-        } else {
-            Self::Contains(name.to_lowercase())
-        })
+    fn new(page: &Page) -> Result<Option<Self>, ApiError> {
+        let Some(name) = &page.name else {
+            return Ok(None);
+        };
+        if !page.use_regex {
+            return Ok(Some(Self::Contains(name.to_lowercase())));
+        }
+        let invalid = |_| ApiError::bad_request("Pagination parameters are invalid");
+        let pattern = Pattern::checked(&format!("(?i){name}")).map_err(invalid)?;
+        Ok(Some(Self::Matches(pattern)))
     }
 
     fn takes(&self, name: &str) -> bool {
         match self {
             Self::Contains(part) => name.to_lowercase().contains(part),
             Self::Matches(pattern) => pattern.matches(name),
-            Self::Nothing => false,
         }
     }
 }
@@ -373,10 +376,12 @@ mod tests {
         assert_eq!(counts, [20, 2, 10, 2, 2, 5]);
         let matched = list("page=1&name=^q01[23]$&use_regex=true", 20);
         assert_eq!(matched["filtered_count"], 2);
+        let no_pattern = Query::parse("page=1&name=[&use_regex=true");
         assert_eq!(
-            list("page=1&name=[&use_regex=true", 20)["filtered_count"],
-            0
+            reply(&no_pattern, rows(20), &["name"]).map(|_| ()),
+            Err(ApiError::bad_request("Pagination parameters are invalid"))
         );
+        assert!(reply(&no_pattern, rows(0), &["name"]).is_ok());
         assert_eq!(list("page=1", 0)["page_count"], 0);
     }
 

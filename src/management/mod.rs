@@ -8,6 +8,7 @@ mod auth;
 mod bindings;
 mod body;
 mod browse;
+mod by_vhost;
 mod commit;
 mod connections;
 mod consumers;
@@ -41,6 +42,7 @@ mod topic_permissions;
 mod users;
 mod vhosts;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -85,6 +87,8 @@ pub struct Node {
     pub amqp: Vec<SocketAddr>,
     /// Where HTTP listens.
     pub http: Vec<SocketAddr>,
+    /// The settings in force, secrets hidden.
+    pub settings: BTreeMap<String, serde_json::Value>,
 }
 
 /// An HTTP front door that is open.

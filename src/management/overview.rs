@@ -215,6 +215,15 @@ pub(super) async fn version(State(api): State<Api>) -> Json<Value> {
     Json(json!(api.broker.options().version))
 }
 
+/// `GET /api/config/effective`: every setting as it is in force, a line each; RabbitMQ's is a text too, an Erlang term.
+pub(super) async fn settings(caller: Caller, State(api): State<Api>) -> Result<String, ApiError> {
+    caller.check_administrator()?;
+    let settings = api.node.settings.iter();
+    Ok(settings
+        .map(|(key, value)| format!("{key} = {value}\n"))
+        .collect())
+}
+
 /// What the web interface loads.
 pub(super) async fn extensions(_: Caller) -> Json<Value> {
     Json(json!([{"javascript": "dispatcher.js"}]))

@@ -14,9 +14,9 @@ use crate::connection::host::QueueDeclare;
 use crate::definitions::arguments_json;
 use crate::management::Api;
 use crate::management::ApiError;
-use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::consumers;
 use crate::management::figures::Ranges;
@@ -210,7 +210,7 @@ fn put_measured(
 }
 
 /// Queues as lists show them.
-struct Queues {
+pub(super) struct Queues {
     api: Api,
     detail: Detail,
     ranges: Ranges,
@@ -267,35 +267,18 @@ impl Listed for Queues {
     }
 }
 
-async fn list(api: Api, query: Query, vhosts: Vec<Arc<Vhost>>) -> Result<Response, ApiError> {
-    let list = Queues {
-        detail: detail(&query, &api),
-        ranges: Ranges::of(&query)?,
-        api,
-    };
-    listing::answer(query, list, move |_| {
+impl ByVhost for Queues {
+    fn wanted(api: Api, query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            detail: detail(query, &api),
+            ranges: Ranges::of(query)?,
+            api,
+        })
+    }
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Item> {
         vhosts.iter().flat_map(|vhost| vhost.queues()).collect()
-    })
-    .await
-}
-
-pub(super) async fn queues(
-    caller: Caller,
-    State(api): State<Api>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = caller.vhosts(&api);
-    list(api, query, vhosts).await
-}
-
-pub(super) async fn queues_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let vhosts = vec![caller.vhost(&api, &vhost)?];
-    list(api, query, vhosts).await
+    }
 }
 
 /// The queue of that name in a virtual host that the caller may see.
@@ -342,8 +325,11 @@ pub(super) async fn put_queue(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let vhost = caller.vhost_to_change(&api, &vhost)?;
+    // In words of its own, unlike other names that are too long.
+    let too_long = |bytes| format!("queue should be less than 255 bytes, actually was {bytes}\n");
+    let queue = QueueName::new(&name).map_err(|_| ApiError::bad_request(too_long(name.len())))?;
     let declare = QueueDeclare {
-        queue: name_of(QueueName::new(&name))?,
+        queue,
         durable: body.flag("durable")?.unwrap_or(false),
         exclusive: false,
         auto_delete: body.flag("auto_delete")?.unwrap_or(false),
@@ -401,7 +387,7 @@ pub(super) async fn act(
         {
             Ok(StatusCode::NO_CONTENT)
         }
-        _ => Err(ApiError::BadRequest(json!(["unknown_action", action]))),
+        _ => Err(ApiError::BadRequest(json!(["unknown", action]))),
     }
 }
 

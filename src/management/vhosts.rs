@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::auth::PermissionRecord;
 use crate::broker::Administered;
+use crate::broker::NotDeleted;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -46,6 +47,7 @@ fn vhost_json(vhost: &Vhost, node: &str, measured: Option<&Measured>, ranges: Ra
         "default_queue_type": noted.default_queue_type.map_or("undefined", QueueType::name),
         "metadata": metadata,
         "tracing": vhost.tracing(),
+        "protected_from_deletion": noted.protected_from_deletion,
         "cluster_state": {node: "running"},
     });
     if let (Some(measured), Some(row)) = (measured, row.as_object_mut()) {
@@ -123,6 +125,7 @@ fn metadata(body: &Body, known: Option<&VhostMetadata>) -> Result<VhostMetadata,
         description: text("description")?.unwrap_or_default(),
         tags: body.0.get("tags").map_or_else(|| Ok(Vec::new()), tags)?,
         default_queue_type,
+        protected_from_deletion: known.is_some_and(|known| known.protected_from_deletion),
     })
 }
 
@@ -183,10 +186,48 @@ pub(super) async fn delete_vhost(
     Names(name): Names<String>,
 ) -> Result<StatusCode, ApiError> {
     caller.check_administrator()?;
-    let lsn = api.broker.delete_vhost(&name).ok_or(ApiError::NotFound)?;
+    let lsn = api.broker.delete_vhost(&name).map_err(|why| match why {
+        NotDeleted::Unknown => ApiError::NotFound,
+        NotDeleted::Protected => ApiError::Protected(format!(
+            "Refusing to delete virtual host '{name}' because it is protected from deletion"
+        )),
+    })?;
     caller.tell(&api, &Administered::VhostDeleted(&name));
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_protection(
+    caller: &Caller,
+    api: &Api,
+    name: &str,
+    protected_from_deletion: bool,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    let vhost = api.broker.vhost(name).ok_or(ApiError::NotFound)?;
+    let metadata = VhostMetadata {
+        protected_from_deletion,
+        ..VhostMetadata::clone(&vhost.metadata())
+    };
+    let lsn = api.broker.update_vhost(&vhost, metadata);
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn protect(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&caller, &api, &name, true).await
+}
+
+pub(super) async fn unprotect(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&caller, &api, &name, false).await
 }
 
 /// A virtual host that is down would be started again; here none ever is.

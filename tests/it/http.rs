@@ -7,6 +7,7 @@ mod limits;
 mod lists;
 mod objects;
 mod policies;
+mod refusals;
 mod users;
 
 use std::io::Write;
