@@ -16,6 +16,7 @@ use crate::broker::definitions::Kind;
 use crate::model::Lsn;
 use crate::store::Definition;
 use crate::store::Store;
+use crate::vhost::policies::term;
 
 /// Whose limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,11 +112,7 @@ impl Limits {
 
     /// The number in a value.
     pub fn judge(&self, limit: &str, value: &Value) -> Result<i64, InvalidLimit> {
-        // As Erlang prints it.
-        let shown = || match value {
-            Value::String(text) => format!("<<\"{text}\">>"),
-            other => other.to_string(),
-        };
+        let shown = || term(value);
         if !self.kind.names().contains(&limit) {
             return Err(InvalidLimit::Unknown {
                 of: match self.kind {

@@ -58,7 +58,7 @@ impl Body {
         } else {
             let line = format!("[{}]", missing.join(","));
             // Erlang breaks what is longer than its lines.
-            Err(ApiError::bad_request(if line.len() > ERLANG_LINE {
+            Err(ApiError::bad_request(if line.len() >= ERLANG_LINE {
                 format!("[{}]", missing.join(",\n "))
             } else {
                 line

@@ -146,13 +146,14 @@ pub(super) fn queue_values(queue: &Queue) -> Vec<u64> {
 fn vhost_values(vhost: &Vhost, traffic: &Traffic) -> Vec<u64> {
     let mut values = message_values(&traffic.messages);
     values.extend([0, 0, traffic.received_bytes, traffic.sent_bytes, 0, 0]);
-    vhost.each_queue(|queue| {
+    // Not in place: a queue that ends is removed under its own lock.
+    for queue in vhost.queues() {
         let (counts, stats) = queue.look(|state| (state.counts(), state.stats()));
         values[READY] += counts.ready;
         values[UNACKED] += counts.unacked;
         values[DISK_READS] += stats.disk_reads;
         values[DISK_WRITES] += stats.disk_writes;
-    });
+    }
     values
 }
 

@@ -272,12 +272,8 @@ impl Vhost {
             .collect()
     }
 
-    /// Shows every queue to `visit`, which must be brief: meanwhile some queues can be neither declared nor deleted.
-    pub fn each_queue(&self, mut visit: impl FnMut(&QueueHandle)) {
-        self.queues.iter().for_each(|queue| visit(&queue));
-    }
-
-    /// All queues, in no order.
+    /// All queues, in no order. Copied out: nobody may enter a queue while holding a part of the table, for a queue that ends
+    /// leaves the table under its own lock.
     pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
         self.queues.iter().map(|queue| Arc::clone(&queue)).collect()
     }

@@ -13,11 +13,11 @@ use crate::web::put;
 
 #[test]
 fn a_body_over_the_limit_is_refused() {
-    let settings = "[management]\nhttp.max_body_size = 1000\n";
+    let settings = "management.http.max_body_size = 1024\n";
     let broker = Launch::serve().settings(settings).start();
-    let body = json!({"durable": true, "filling": "x".repeat(1000)});
+    let body = json!({"durable": true, "filling": "x".repeat(2000)});
     let message = json!({
-        "routing_key": "q", "payload": "x".repeat(1000), "payload_encoding": "string", "properties": {},
+        "routing_key": "q", "payload": "x".repeat(2000), "payload_encoding": "string", "properties": {},
     });
     for (method, path, body) in [
         ("PUT", "/api/queues/%2F/q", &body),
