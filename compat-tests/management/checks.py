@@ -18,7 +18,7 @@ def main():
         "flower": lambda: flowers.check(*other),
         "compare": lambda: compare.compare(rabbit, leveret),
         "definitions": lambda: definitions.round_trip(rabbit[1], other[1]),
-        "refusals": lambda: refusals.compare(rabbit[1], other[1]),
+        "refusals": lambda: refusals.compare(rabbit[1], leveret[1]),
     }
     failed = 0
     for name, check in checks.items():

@@ -149,11 +149,11 @@ REQUESTS = [
     # Lists.
     ("GET", "/queues?page=0", None),
     ("GET", "/queues?page=x", None),
-    ("GET", "/queues?page=1000", None),
+    ("GET", "/queues?page=1000&name=there", None),
     ("GET", "/queues?page=1&page_size=501", None),
     ("GET", "/queues?page=1&page_size=-1", None),
     ("GET", "/queues?page=1&name=%5B&use_regex=true&columns=name", None),
-    ("GET", "/queues?lengths_age=x&lengths_incr=5&columns=name", None),
+    ("GET", "/queues/%2F/there?lengths_age=x&lengths_incr=5&columns=name", None),
     # Definitions.
     ("POST", "/definitions", b"{"),
     ("POST", "/definitions", b"[]"),
