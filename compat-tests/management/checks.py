@@ -4,6 +4,8 @@ import sys
 
 import compare
 import definitions
+import flowers
+import refusals
 import tools
 
 
@@ -13,8 +15,10 @@ def main():
     checks = {
         # In this order: each wants to see its own objects alone.
         "tools": lambda: tools.check(other[1]),
+        "flower": lambda: flowers.check(*other),
         "compare": lambda: compare.compare(rabbit, leveret),
         "definitions": lambda: definitions.round_trip(rabbit[1], other[1]),
+        "refusals": lambda: refusals.compare(rabbit[1], leveret[1]),
     }
     failed = 0
     for name, check in checks.items():

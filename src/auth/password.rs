@@ -33,6 +33,15 @@ impl HashingAlgorithm {
         }
     }
 
+    /// That of a stored hash whose algorithm nobody tells: of two, its length decides.
+    pub fn of_hash(base64: &str) -> Self {
+        let bytes = STANDARD.decode(base64).map_or(0, |hash| hash.len());
+        match bytes == SALT_BYTES + Self::Sha512.digest_bytes() {
+            true => Self::Sha512,
+            false => Self::default(),
+        }
+    }
+
     fn digest_bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,

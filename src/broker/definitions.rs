@@ -38,6 +38,8 @@ struct VhostRecord {
     tags: Vec<String>,
     #[serde(default)]
     default_queue_type: Option<String>,
+    #[serde(default)]
+    protected_from_deletion: bool,
 }
 
 fn define(kind: Kind, key: Vec<u8>, record: &impl Serialize) -> Record {
@@ -59,6 +61,7 @@ pub(super) fn define_vhost(name: &VhostName, metadata: &VhostMetadata) -> Record
             description: metadata.description.clone(),
             tags: metadata.tags.clone(),
             default_queue_type: queue_type.map(str::to_owned),
+            protected_from_deletion: metadata.protected_from_deletion,
         },
     )
 }
@@ -178,6 +181,7 @@ pub(super) fn read_vhosts(definitions: &[Definition]) -> Vec<(VhostName, VhostMe
             description: record.description,
             tags: record.tags,
             default_queue_type: queue_type.and_then(QueueType::from_name),
+            protected_from_deletion: record.protected_from_deletion,
         };
         Some((VhostName::new(&record.name).ok()?, metadata))
     };

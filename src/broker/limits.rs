@@ -16,6 +16,7 @@ use crate::broker::definitions::Kind;
 use crate::model::Lsn;
 use crate::store::Definition;
 use crate::store::Store;
+use crate::vhost::policies::term;
 
 /// Whose limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +55,17 @@ impl LimitKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLimit {
     /// There is none of that name.
-    #[error("Unrecognised terms [{{<<\"{name}\">>,{value}}}] in limits")]
+    #[error("Unrecognised terms [{{<<\"{name}\">>,{value}}}] in {of}")]
     Unknown {
+        /// RabbitMQ's word for all limits of the kind.
+        of: &'static str,
         /// Its name.
         name: String,
         /// What it was to be.
         value: String,
     },
     /// It is no number.
-    #[error("{name} should be an integer, actually was {value}")]
+    #[error("{name} should be a number, actually was {value}")]
     NoNumber {
         /// Its name.
         name: String,
@@ -109,9 +112,13 @@ impl Limits {
 
     /// The number in a value.
     pub fn judge(&self, limit: &str, value: &Value) -> Result<i64, InvalidLimit> {
-        let shown = || value.to_string();
+        let shown = || term(value);
         if !self.kind.names().contains(&limit) {
             return Err(InvalidLimit::Unknown {
+                of: match self.kind {
+                    LimitKind::Vhost => "limits",
+                    LimitKind::User => "user-limits",
+                },
                 name: limit.to_owned(),
                 value: shown(),
             });

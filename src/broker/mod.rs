@@ -75,6 +75,7 @@ pub use replies::Replies;
 pub use session::LastLine;
 pub use session::Session;
 pub use start::StartError;
+pub use vhosts::NotDeleted;
 
 /// See the module's documentation.
 pub struct Broker {

@@ -14,6 +14,15 @@ use crate::model::VhostName;
 use crate::vhost::Vhost;
 use crate::vhost::VhostMetadata;
 
+/// Why a virtual host is still, or was not, there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDeleted {
+    /// There is none of that name.
+    Unknown,
+    /// An operator has protected it.
+    Protected,
+}
+
 impl Broker {
     /// Removes a user with their permissions and limits, and closes their connections.
     pub fn delete_user(&self, name: &str) -> Result<Lsn, AuthError> {
@@ -52,10 +61,16 @@ impl Broker {
         self.shared.store.append(vec![record])
     }
 
-    /// Deletes a virtual host with everything in it, and closes the connections to it. `None` when there is none of that
-    /// name.
-    pub fn delete_vhost(&self, name: &str) -> Option<Lsn> {
-        let (_, vhost) = self.vhosts.remove(name)?;
+    /// Deletes a virtual host with everything in it, and closes the connections to it.
+    pub fn delete_vhost(&self, name: &str) -> Result<Lsn, NotDeleted> {
+        let unprotected = |vhost: &Arc<Vhost>| !vhost.metadata().protected_from_deletion;
+        let removed = self.vhosts.remove_if(name, |_, vhost| unprotected(vhost));
+        let Some((_, vhost)) = removed else {
+            return Err(match self.vhosts.contains_key(name) {
+                true => NotDeleted::Protected,
+                false => NotDeleted::Unknown,
+            });
+        };
         // Before its contents, so that nobody comes in meanwhile.
         let cleared = self.access.remove_vhost(name);
         let cleared = cleared.max(self.limits.of(LimitKind::Vhost).clear_all(name));
@@ -69,6 +84,6 @@ impl Broker {
         // Last: a start that finds the contents without it would not know where they belong.
         let store = &self.shared.store;
         let gone = store.append(vec![definitions::undefine_vhost(name)]);
-        Some(cleared.max(emptied).max(gone))
+        Ok(cleared.max(emptied).max(gone))
     }
 }

@@ -168,6 +168,7 @@ impl Runner {
             name: settings.cluster_name.clone(),
             amqp: server.addresses().to_vec(),
             http: http.clone(),
+            settings: settings.shown(),
         };
         let sockets = http_listeners
             .into_iter()

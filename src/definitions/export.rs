@@ -112,6 +112,9 @@ fn vhost_json(broker: &Broker, vhost: &Vhost) -> Value {
     if let Some(queue_type) = noted.default_queue_type {
         metadata["default_queue_type"] = json!(queue_type.name());
     }
+    if noted.protected_from_deletion {
+        metadata["protected_from_deletion"] = json!(true);
+    }
     // Earlier versions of RabbitMQ read it beside the metadata.
     json!({
         "name": vhost.name().as_str(),

@@ -392,6 +392,7 @@ impl Import<'_> {
                 Some(QueueType::from_name(name).ok_or_else(unknown)?)
             }
         };
+        let known = self.broker.vhost(&name);
         let metadata = VhostMetadata {
             description: noted("description")
                 .and_then(Value::as_str)
@@ -399,6 +400,10 @@ impl Import<'_> {
                 .to_owned(),
             tags: tags(noted("tags"))?,
             default_queue_type: queue_type,
+            protected_from_deletion: match noted("protected_from_deletion") {
+                Some(Value::Bool(protected)) => *protected,
+                _ => known.is_some_and(|vhost| vhost.metadata().protected_from_deletion),
+            },
         };
         let limits = match entry.get("limits") {
             Some(Value::Object(limits)) if !limits.is_empty() => {

@@ -78,7 +78,7 @@ impl Body {
     pub(super) fn check_node(&self, api: &Api) -> Result<(), ApiError> {
         match self.0.get("node").and_then(Value::as_str) {
             Some(node) if node != api.node.name => Err(ApiError::bad_request(format!(
-                "Node {node} is not a cluster member"
+                "Node {node} could not be contacted"
             ))),
             _ => Ok(()),
         }

@@ -21,8 +21,11 @@ use crate::management::ApiError;
 use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::exchanges::named;
 use crate::management::listing;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::query::decoded;
@@ -33,19 +36,11 @@ use crate::model::QueueName;
 use crate::model::RoutingKey;
 use crate::protocol::encode;
 use crate::vhost::Binding;
+use crate::vhost::Exchange;
 use crate::vhost::Target;
 use crate::vhost::Vhost;
 
 type Answer = Result<Json<Value>, ApiError>;
-
-const USUAL_ORDER: [&str; 6] = [
-    "vhost",
-    "source",
-    "destination_type",
-    "destination",
-    "routing_key",
-    "properties_key",
-];
 
 /// What tells bindings between the same two ends apart.
 fn properties_key(routing_key: &str, arguments: &Arguments) -> String {
@@ -58,11 +53,16 @@ fn properties_key(routing_key: &str, arguments: &Arguments) -> String {
     if key.is_empty() { "~".to_owned() } else { key }
 }
 
+/// Where it leads to: the name and what that is.
+fn destination(binding: &Binding) -> (&str, &'static str) {
+    match &binding.target {
+        Target::Queue(queue) => (queue, "queue"),
+        Target::Exchange(exchange) => (exchange, "exchange"),
+    }
+}
+
 fn row(vhost: &Vhost, binding: &Binding) -> Value {
-    let (destination, kind) = match &binding.target {
-        Target::Queue(queue) => (queue.as_str(), "queue"),
-        Target::Exchange(exchange) => (exchange.as_str(), "exchange"),
-    };
+    let (destination, kind) = destination(binding);
     json!({
         "source": binding.source.as_str(),
         "vhost": vhost.name().as_str(),
@@ -93,34 +93,63 @@ fn all(vhost: &Vhost) -> Vec<Binding> {
 }
 
 /// Those whose source is that exchange.
-fn from(vhost: &Vhost, source: &str) -> Result<Vec<Binding>, ApiError> {
-    let exchange = vhost.exchange(source).ok_or(ApiError::NotFound)?;
+fn from(vhost: &Vhost, exchange: &Exchange) -> Vec<Binding> {
     if exchange.is_default() {
         let queues = vhost.queues().into_iter();
-        return Ok(queues.map(|queue| implied(&queue.name)).collect());
+        return queues.map(|queue| implied(&queue.name)).collect();
     }
-    Ok(exchange.bindings())
+    exchange.bindings()
 }
 
-fn list(query: &Query, vhosts: &[Arc<Vhost>], of: impl Fn(&Vhost) -> Vec<Binding>) -> Answer {
-    let mut rows = Vec::new();
-    for vhost in vhosts {
-        rows.extend(of(vhost).iter().map(|binding| row(vhost, binding)));
+/// Bindings as lists show them, with their virtual hosts.
+pub(super) struct Bindings;
+
+impl Listed for Bindings {
+    type Item = (Arc<Vhost>, Arc<Binding>);
+
+    fn row(&self, (vhost, binding): Self::Item) -> Value {
+        row(&vhost, &binding)
     }
-    listing::reply(query, rows, &USUAL_ORDER)
+
+    fn key(&self, (vhost, binding): &Self::Item, key: &mut Key<'_>) {
+        let (destination, kind) = destination(binding);
+        for part in [vhost.name().as_str(), &binding.source, kind, destination] {
+            key.push(part);
+        }
+        key.push(&binding.routing_key);
+        if !binding.arguments.is_empty() {
+            key.push(&properties_key(&binding.routing_key, &binding.arguments));
+        }
+    }
+
+    fn name<'i>(&self, _: &'i Self::Item) -> Option<&'i str> {
+        None
+    }
 }
 
-pub(super) async fn bindings(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&query, &caller.vhosts(&api), all)
+fn rows_of(vhost: &Arc<Vhost>, bindings: Vec<Binding>) -> Vec<(Arc<Vhost>, Arc<Binding>)> {
+    let rows = bindings.into_iter();
+    rows.map(|binding| (Arc::clone(vhost), Arc::new(binding)))
+        .collect()
 }
 
-pub(super) async fn bindings_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
+impl ByVhost for Bindings {
+    fn wanted(_: Api, _: &Query) -> Result<Self, ApiError> {
+        Ok(Self)
+    }
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
+        let of = |vhost: &Arc<Vhost>| rows_of(vhost, all(vhost));
+        vhosts.iter().flat_map(of).collect()
+    }
+}
+
+async fn list(
     query: Query,
-) -> Answer {
-    list(&query, &[caller.vhost(&api, &vhost)?], all)
+    vhost: Arc<Vhost>,
+    of: impl FnOnce(&Vhost) -> Vec<Binding> + Send + 'static,
+) -> Result<Response, ApiError> {
+    listing::answer(query, Bindings, move |_| rows_of(&vhost, of(&vhost))).await
 }
 
 pub(super) async fn of_source(
@@ -128,16 +157,23 @@ pub(super) async fn of_source(
     State(api): State<Api>,
     Names((vhost, name)): Names<(String, String)>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     let vhost = caller.vhost(&api, &vhost)?;
-    let bindings = from(&vhost, named(&name))?;
-    list(&query, &[vhost], |_| bindings.clone())
+    let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
+    list(query, vhost, move |vhost| from(vhost, &exchange)).await
 }
 
 fn to(vhost: &Vhost, target: &Target) -> Vec<Binding> {
-    let mut bindings = all(vhost);
-    bindings.retain(|binding| binding.target == *target);
-    bindings
+    let implied = match target {
+        Target::Queue(queue) => vhost.queue(queue).map(|queue| implied(&queue.name)),
+        Target::Exchange(_) => None,
+    };
+    let explicit = vhost.exchanges();
+    let explicit = explicit.iter();
+    implied
+        .into_iter()
+        .chain(explicit.flat_map(|exchange| exchange.bindings_to(target)))
+        .collect()
 }
 
 pub(super) async fn of_destination(
@@ -145,11 +181,11 @@ pub(super) async fn of_destination(
     State(api): State<Api>,
     Names((vhost, name)): Names<(String, String)>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     let vhost = caller.vhost(&api, &vhost)?;
     let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
     let target = Target::Exchange(exchange.name.clone());
-    list(&query, &[vhost], |vhost| to(vhost, &target))
+    list(query, vhost, move |vhost| to(vhost, &target)).await
 }
 
 pub(super) async fn of_queue(
@@ -157,10 +193,10 @@ pub(super) async fn of_queue(
     State(api): State<Api>,
     Names((vhost, name)): Names<(String, String)>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     let (vhost, queue) = crate::management::queues::find(&caller, &api, &vhost, &name)?;
     let target = Target::Queue(queue.name.clone());
-    list(&query, &[vhost], |vhost| to(vhost, &target))
+    list(query, vhost, move |vhost| to(vhost, &target)).await
 }
 
 /// The two ends that a path names.
@@ -190,13 +226,18 @@ impl Ends {
     }
 
     fn bindings(&self) -> Result<Vec<Binding>, ApiError> {
-        let mut bindings = from(&self.vhost, &self.source)?;
-        bindings.retain(|binding| match (&binding.target, &self.target) {
-            (Target::Queue(bound), BindTarget::Queue(wanted)) => bound == wanted,
-            (Target::Exchange(bound), BindTarget::Exchange(wanted)) => bound == wanted,
-            _ => false,
-        });
-        Ok(bindings)
+        let exchange = self.vhost.exchange(&self.source);
+        let exchange = exchange.ok_or(ApiError::NotFound)?;
+        let target = match &self.target {
+            BindTarget::Queue(queue) => Target::Queue(queue.clone()),
+            BindTarget::Exchange(exchange) => Target::Exchange(exchange.clone()),
+        };
+        if exchange.is_default() {
+            let mut bindings = to(&self.vhost, &target);
+            bindings.retain(|binding| binding.source.is_empty());
+            return Ok(bindings);
+        }
+        Ok(exchange.bindings_to(&target))
     }
 
     /// Clients put the key into the path as it is, or encode it once more, with or without its pluses.
@@ -228,10 +269,10 @@ pub(super) async fn between(
     State(api): State<Api>,
     Names((vhost, source, kind, destination)): Names<(String, String, String, String)>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     let ends = Ends::find(&caller, &api, (&vhost, &source, &kind, &destination))?;
-    let bindings = ends.bindings().unwrap_or_default();
-    list(&query, &[Arc::clone(&ends.vhost)], |_| bindings.clone())
+    let vhost = Arc::clone(&ends.vhost);
+    list(query, vhost, move |_| ends.bindings().unwrap_or_default()).await
 }
 
 pub(super) async fn bind(
@@ -256,7 +297,8 @@ pub(super) async fn bind(
     let bound = api.act(&caller, &known)?.bind(bind);
     let lsn = bound.map_err(ApiError::declaring)?;
     api.committed(lsn).await;
-    let location = format!("{}/{properties}", encoded(&destination));
+    // The key is encoded once more, as any part of a path is.
+    let location = format!("{}/{}", encoded(&destination), encoded(&properties));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 

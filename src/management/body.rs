@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::management::Api;
 use crate::management::ApiError;
 
+/// Characters of a line that Erlang prints a term on.
+const ERLANG_LINE: usize = 80;
+
 /// The object's entries; unknown ones are ignored by who asks for others.
 pub(super) struct Body(pub(super) Map<String, Value>);
 
@@ -53,7 +56,13 @@ impl Body {
         if missing.is_empty() {
             Ok(keys.map(|key| self.0.remove(key).unwrap_or_default()))
         } else {
-            Err(ApiError::bad_request(format!("[{}]", missing.join(","))))
+            let line = format!("[{}]", missing.join(","));
+            // Erlang breaks what is longer than its lines.
+            Err(ApiError::bad_request(if line.len() >= ERLANG_LINE {
+                format!("[{}]", missing.join(",\n "))
+            } else {
+                line
+            }))
         }
     }
 

@@ -12,6 +12,7 @@ use crate::definitions::Look;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
+use crate::management::heavy::heavy;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::queues;
@@ -89,9 +90,5 @@ pub(super) async fn messages(
     let now = api.now();
     let queue = Arc::clone(&queue);
     // It may wait for the disk.
-    let looked = tokio::task::spawn_blocking(move || wanted.at(&queue, now));
-    looked.await.map(Json).map_err(|error| {
-        tracing::error!(%error, "a look into a queue ended in a panic; this is a fault of Leveret: please report it with the lines before this one");
-        ApiError::bad_request("the queue cannot be looked into")
-    })
+    heavy(move || wanted.at(&queue, now)).await.map(Json)
 }

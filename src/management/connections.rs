@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -22,6 +23,8 @@ use crate::management::figures::connection_values;
 use crate::management::figures::message_stats;
 use crate::management::figures::message_values;
 use crate::management::listing;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
@@ -143,24 +146,88 @@ fn visible(caller: &Caller, api: &Api, vhost: Option<&str>) -> Vec<Arc<Connectio
     all
 }
 
-fn connection_list(api: &Api, query: &Query, open: &[Arc<ConnectionInfo>]) -> Answer {
-    let ranges = Ranges::of(query)?;
-    let rows = open.iter().map(|open| connection_json(api, open, ranges));
-    listing::reply(query, rows.collect(), &["vhost", "name"])
+/// Connections as lists show them.
+struct Connections {
+    api: Api,
+    ranges: Ranges,
 }
 
-fn channel_list(api: &Api, query: &Query, open: &[Arc<ConnectionInfo>]) -> Answer {
-    let ranges = Ranges::of(query)?;
-    let mut rows = Vec::new();
-    for open in open {
-        let channels = open.channels().into_iter();
-        rows.extend(channels.map(|channel| channel_json(api, open, &channel, ranges).into()));
+impl Listed for Connections {
+    type Item = Arc<ConnectionInfo>;
+
+    fn row(&self, open: Self::Item) -> Value {
+        connection_json(&self.api, &open, self.ranges)
     }
-    listing::reply(query, rows, &["vhost", "name"])
+
+    fn key(&self, open: &Self::Item, key: &mut Key<'_>) {
+        key.push(&open.vhost);
+        key.push(&open.title);
+    }
+
+    fn name<'i>(&self, open: &'i Self::Item) -> Option<&'i str> {
+        Some(&open.title)
+    }
 }
 
-pub(super) async fn connections(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    connection_list(&api, &query, &visible(&caller, &api, None))
+/// Channels as lists show them, with their connections and names.
+struct Channels {
+    api: Api,
+    ranges: Ranges,
+}
+
+impl Listed for Channels {
+    type Item = (Arc<ConnectionInfo>, Arc<ChannelInfo>, Arc<str>);
+
+    fn row(&self, (open, channel, _): Self::Item) -> Value {
+        channel_json(&self.api, &open, &channel, self.ranges).into()
+    }
+
+    fn key(&self, (open, _, name): &Self::Item, key: &mut Key<'_>) {
+        key.push(&open.vhost);
+        key.push(name);
+    }
+
+    fn name<'i>(&self, (_, _, name): &'i Self::Item) -> Option<&'i str> {
+        Some(name)
+    }
+}
+
+async fn connection_list(
+    api: Api,
+    query: Query,
+    open: Vec<Arc<ConnectionInfo>>,
+) -> Result<Response, ApiError> {
+    let ranges = Ranges::of(&query)?;
+    listing::answer(query, Connections { api, ranges }, |_| open).await
+}
+
+async fn channel_list(
+    api: Api,
+    query: Query,
+    open: Vec<Arc<ConnectionInfo>>,
+) -> Result<Response, ApiError> {
+    let ranges = Ranges::of(&query)?;
+    listing::answer(query, Channels { api, ranges }, move |_| {
+        let of = |open: &Arc<ConnectionInfo>| {
+            let open = Arc::clone(open);
+            let channels = open.channels().into_iter();
+            channels.map(move |channel| {
+                let name = open.channel_title(channel.number).into();
+                (Arc::clone(&open), channel, name)
+            })
+        };
+        open.iter().flat_map(of).collect()
+    })
+    .await
+}
+
+pub(super) async fn connections(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let open = visible(&caller, &api, None);
+    connection_list(api, query, open).await
 }
 
 pub(super) async fn connections_in(
@@ -168,13 +235,19 @@ pub(super) async fn connections_in(
     State(api): State<Api>,
     Names(vhost): Names<String>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     caller.vhost(&api, &vhost)?;
-    connection_list(&api, &query, &visible(&caller, &api, Some(&vhost)))
+    let open = visible(&caller, &api, Some(&vhost));
+    connection_list(api, query, open).await
 }
 
-pub(super) async fn channels(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    channel_list(&api, &query, &visible(&caller, &api, None))
+pub(super) async fn channels(
+    caller: Caller,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let open = visible(&caller, &api, None);
+    channel_list(api, query, open).await
 }
 
 pub(super) async fn channels_in(
@@ -182,9 +255,10 @@ pub(super) async fn channels_in(
     State(api): State<Api>,
     Names(vhost): Names<String>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     caller.vhost(&api, &vhost)?;
-    channel_list(&api, &query, &visible(&caller, &api, Some(&vhost)))
+    let open = visible(&caller, &api, Some(&vhost));
+    channel_list(api, query, open).await
 }
 
 /// The connection of that name, if the caller may look at it.
@@ -214,9 +288,9 @@ pub(super) async fn channels_of(
     State(api): State<Api>,
     Names(name): Names<String>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     let open = find(&caller, &api, &name)?;
-    channel_list(&api, &query, &[open])
+    channel_list(api, query, vec![open]).await
 }
 
 /// Sessions are AMQP 1.0's; a connection of AMQP 0-9-1 has none.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
 use serde_json::Value;
 use serde_json::json;
 
@@ -13,19 +11,18 @@ use crate::broker::ConsumerInfo;
 use crate::definitions::arguments_json;
 use crate::management::Api;
 use crate::management::ApiError;
-use crate::management::auth::Caller;
-use crate::management::listing;
-use crate::management::path::Names;
+use crate::management::by_vhost::ByVhost;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::query::Query;
 use crate::queue::Activity;
 use crate::vhost::QueueHandle;
+use crate::vhost::Vhost;
 
-type Answer = Result<Json<Value>, ApiError>;
-
-/// What an Erlang process would tell of its memory: nothing here.
+/// What an Erlang process would tell of its memory: nothing here. Not negative, which some clients cannot read.
 pub(super) fn garbage_collection() -> Value {
     json!({
-        "fullsweep_after": -1, "max_heap_size": -1, "min_bin_vheap_size": -1, "min_heap_size": -1, "minor_gcs": -1,
+        "fullsweep_after": 0, "max_heap_size": 0, "min_bin_vheap_size": 0, "min_heap_size": 0, "minor_gcs": 0,
     })
 }
 
@@ -116,25 +113,45 @@ pub(super) fn of_queue(api: &Api, queue: &QueueHandle) -> Vec<Value> {
     rows(api, &connections, |consumer| consumer.queue == queue.name)
 }
 
-fn list(api: &Api, query: &Query, vhosts: &[Arc<crate::vhost::Vhost>]) -> Answer {
-    let mut connections = api.broker.connections().list();
-    connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
-    listing::reply(
-        query,
-        rows(api, &connections, |_| true),
-        &["queue.vhost", "queue.name"],
-    )
+/// Consumers as lists show them, with their channels and connections.
+pub(super) struct Consumers(Api);
+
+impl Listed for Consumers {
+    type Item = (Arc<ConnectionInfo>, Arc<ChannelInfo>, Arc<ConsumerInfo>);
+
+    fn row(&self, (connection, channel, consumer): Self::Item) -> Value {
+        row(&self.0, &connection, &channel, &consumer)
+    }
+
+    fn key(&self, (connection, _, consumer): &Self::Item, key: &mut Key<'_>) {
+        key.push(&connection.vhost);
+        key.push(&consumer.queue);
+        key.push(&consumer.tag);
+    }
+
+    fn name<'i>(&self, _: &'i Self::Item) -> Option<&'i str> {
+        None
+    }
 }
 
-pub(super) async fn consumers(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&api, &query, &caller.vhosts(&api))
-}
+impl ByVhost for Consumers {
+    fn wanted(api: Api, _: &Query) -> Result<Self, ApiError> {
+        Ok(Self(api))
+    }
 
-pub(super) async fn consumers_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Answer {
-    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
+        let mut connections = self.0.broker.connections().list();
+        connections.retain(|open| vhosts.iter().any(|vhost| *vhost.name() == open.vhost));
+        let mut items = Vec::new();
+        for connection in connections {
+            for channel in connection.channels() {
+                let consumers = channel.consumers().into_iter();
+                items.extend(
+                    consumers
+                        .map(|consumer| (Arc::clone(&connection), Arc::clone(&channel), consumer)),
+                );
+            }
+        }
+        items
+    }
 }

@@ -22,6 +22,7 @@ use crate::management::ApiError;
 use crate::management::auth::Caller;
 use crate::management::body::octets;
 use crate::management::body::parse;
+use crate::management::heavy::heavy;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::vhost::Vhost;
@@ -49,7 +50,7 @@ pub(super) async fn export(
     query: Query,
 ) -> Result<Response, ApiError> {
     caller.check_administrator()?;
-    Ok(answer(&query, definitions::of_node(&api.broker)))
+    heavy(move || answer(&query, definitions::of_node(&api.broker))).await
 }
 
 pub(super) async fn export_vhost(
@@ -59,8 +60,9 @@ pub(super) async fn export_vhost(
     query: Query,
 ) -> Result<Response, ApiError> {
     caller.check_administrator()?;
-    let vhost = api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?;
-    Ok(answer(&query, definitions::of_vhost(&api.broker, &vhost)))
+    let missing = || ApiError::bad_request("vhost_not_found");
+    let vhost = api.broker.vhost(&vhost).ok_or_else(missing)?;
+    heavy(move || answer(&query, definitions::of_vhost(&api.broker, &vhost))).await
 }
 
 /// The file in a form, or the body itself.
@@ -68,13 +70,17 @@ fn document(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ApiE
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("multipart/form-data") {
-        return parse(body);
+        return read(body);
     }
     let boundary = kind
         .split(';')
         .find_map(|part| part.trim().strip_prefix("boundary="));
     let file = boundary.and_then(|boundary| part(body, boundary.trim_matches('"'), "file"));
-    parse(file.ok_or_else(|| ApiError::bad_request("the form has no field file"))?)
+    read(file.ok_or_else(|| ApiError::bad_request("the form has no field file"))?)
+}
+
+fn read(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    parse(body).map_err(|_| ApiError::bad_request("failed_to_parse_json"))
 }
 
 /// The content of one field of a form.
@@ -104,14 +110,18 @@ fn find(within: &[u8], wanted: &[u8]) -> Option<usize> {
 async fn import(
     api: &Api,
     caller: &Caller,
-    vhost: Option<&Arc<Vhost>>,
+    vhost: Option<Arc<Vhost>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let body = octets(request, api).await?;
-    let document = document(&headers, &body)?.into();
-    let imported = definitions::import(&api.broker, &document, vhost, api.now());
-    let imported = imported.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let (broker, now) = (Arc::clone(&api.broker), api.now());
+    let imported = heavy(move || {
+        let document = document(&headers, &body)?.into();
+        let imported = definitions::import(&broker, &document, vhost.as_ref(), now);
+        imported.map_err(|error| ApiError::bad_request(error.to_string()))
+    });
+    let imported = imported.await??;
     api.broker.tell_changes(caller.user.name(), api.now());
     api.committed(imported.commit).await;
     Ok(told(&imported))
@@ -157,7 +167,7 @@ pub(super) async fn import_into(
         .broker
         .vhost(&vhost)
         .ok_or(ApiError::Missing("vhost_not_found"))?;
-    import(&api, &caller, Some(&vhost), request).await
+    import(&api, &caller, Some(vhost), request).await
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub enum ApiError {
     Protected(String),
     /// The request makes no sense. The reason is a text, or an Erlang tuple as a list.
     BadRequest(Value),
+    /// A fault of ours, which stands in the log.
+    Broken,
     /// A health check failed.
     Unhealthy {
         /// In RabbitMQ's words, for scripts compare them.
@@ -84,6 +86,11 @@ impl IntoResponse for ApiError {
                 StatusCode::PRECONDITION_FAILED,
                 "precondition_failed",
                 reason,
+            ),
+            Self::Broken => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal_server_error",
+                "see the log of the node".to_owned(),
             ),
             Self::BadRequest(reason) => {
                 let body = json!({"error": "bad_request", "reason": reason});

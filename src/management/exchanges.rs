@@ -16,10 +16,13 @@ use crate::management::ApiError;
 use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::figures::Ranges;
 use crate::management::figures::exchange_values;
 use crate::management::listing;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
@@ -79,32 +82,47 @@ fn row(
     row
 }
 
-fn list(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Answer {
-    let ranges = Ranges::of(query)?;
-    let stats = !(query.flag("disable_stats") || api.options.disable_stats);
-    let mut rows = Vec::new();
-    for vhost in vhosts {
-        let exchanges = vhost.exchanges();
-        rows.extend(
-            exchanges
-                .iter()
-                .map(|exchange| row(api, vhost, exchange, stats, ranges).into()),
-        );
+/// Exchanges as lists show them, with their virtual hosts.
+pub(super) struct Exchanges {
+    api: Api,
+    stats: bool,
+    ranges: Ranges,
+}
+
+impl Listed for Exchanges {
+    type Item = (Arc<Vhost>, Arc<Exchange>);
+
+    fn row(&self, (vhost, exchange): Self::Item) -> Value {
+        row(&self.api, &vhost, &exchange, self.stats, self.ranges).into()
     }
-    listing::reply(query, rows, &["vhost", "name"])
+
+    fn key(&self, (vhost, exchange): &Self::Item, key: &mut Key<'_>) {
+        key.push(vhost.name());
+        key.push(&exchange.name);
+    }
+
+    fn name<'i>(&self, (_, exchange): &'i Self::Item) -> Option<&'i str> {
+        Some(&exchange.name)
+    }
 }
 
-pub(super) async fn exchanges(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&api, &query, &caller.vhosts(&api))
-}
+impl ByVhost for Exchanges {
+    fn wanted(api: Api, query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            ranges: Ranges::of(query)?,
+            stats: !(query.flag("disable_stats") || api.options.disable_stats),
+            api,
+        })
+    }
 
-pub(super) async fn exchanges_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Answer {
-    list(&api, &query, &[caller.vhost(&api, &vhost)?])
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Self::Item> {
+        let of = |vhost: &Arc<Vhost>| {
+            let vhost = Arc::clone(vhost);
+            let exchanges = vhost.exchanges().into_iter();
+            exchanges.map(move |exchange| (Arc::clone(&vhost), exchange))
+        };
+        vhosts.iter().flat_map(of).collect()
+    }
 }
 
 pub(super) async fn exchange(

@@ -146,6 +146,7 @@ pub(super) fn queue_values(queue: &Queue) -> Vec<u64> {
 fn vhost_values(vhost: &Vhost, traffic: &Traffic) -> Vec<u64> {
     let mut values = message_values(&traffic.messages);
     values.extend([0, 0, traffic.received_bytes, traffic.sent_bytes, 0, 0]);
+    // Not in place: a queue that ends is removed under its own lock.
     for queue in vhost.queues() {
         let (counts, stats) = queue.look(|state| (state.counts(), state.stats()));
         values[READY] += counts.ready;

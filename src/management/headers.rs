@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::StatusCode;
+use axum::http::Uri;
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -15,7 +16,10 @@ use crate::management::Api;
 const POLICY: &str = "script-src 'self' 'unsafe-eval' 'unsafe-inline'; object-src 'self'";
 
 /// Puts headers around every answer. What any path answers to `OPTIONS` is which methods it has.
-pub(super) async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn around(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    if let Some(uri) = without_last_slash(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     let is_options = request.method() == Method::OPTIONS;
     let asked = request.headers().clone();
     let mut answer = next.run(request).await;
@@ -35,6 +39,18 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
         .or_insert(fixed("no-cache"));
     allow(&api, &asked, is_options, headers);
     answer
+}
+
+/// One slash at the end of a path means nothing; Go's client has one behind every list.
+fn without_last_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
 }
 
 fn allow(api: &Api, asked: &HeaderMap, is_options: bool, headers: &mut HeaderMap) {
@@ -66,5 +82,25 @@ fn allow(api: &Api, asked: &HeaderMap, is_options: bool, headers: &mut HeaderMap
     }
     if let Some(wanted) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slash_at_the_end_is_left_out() {
+        for (path, expected) in [
+            ("/api/queues/", Some("/api/queues")),
+            ("/api/queues/%2F/?page=1", Some("/api/queues/%2F?page=1")),
+            ("/api/queues/%2F//", Some("/api/queues/%2F/")),
+            ("/api/queues", None),
+            ("/", None),
+        ] {
+            let uri: Uri = path.parse().expect("a URI");
+            let without = without_last_slash(&uri).map(|uri| uri.to_string());
+            assert_eq!(without.as_deref(), expected, "{path}");
+        }
     }
 }

@@ -113,9 +113,40 @@ pub(super) async fn alone(_: Caller) -> Json<Value> {
     Json(json!({"status": "ok", "reason": "single node cluster"}))
 }
 
-/// Every queue has its leader: this node.
-pub(super) async fn leaders(_: Caller) -> Json<Value> {
+/// What a cluster of one cannot lack: every queue has its leader, this node, and there are as many nodes as there should be.
+pub(super) async fn complete(_: Caller) -> Json<Value> {
     Json(json!({"status": "ok"}))
+}
+
+/// The same in a virtual host, which must be there.
+pub(super) async fn leaders_in(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(vhost): Names<String>,
+) -> Answer {
+    caller.vhost(&api, &vhost)?;
+    Ok(Json(json!({"status": "ok"})))
+}
+
+pub(super) async fn leaders_in_matching(
+    caller: Caller,
+    state: State<Api>,
+    Names((vhost, _)): Names<(String, String)>,
+) -> Answer {
+    leaders_in(caller, state, Names(vhost)).await
+}
+
+/// The store can be used, and there is something in it.
+pub(super) async fn with_data(_: Caller, State(api): State<Api>) -> Answer {
+    if api.broker.vhosts().is_empty() {
+        return Err(ApiError::Unhealthy {
+            reason:
+                "Metadata store has not yet been initialized: it reports to have no virtual hosts"
+                    .to_owned(),
+            details: Value::Null,
+        });
+    }
+    check_store(&api)
 }
 
 /// There are no certificates that could expire.
@@ -124,13 +155,13 @@ pub(super) async fn certificates(
     Names((within, unit)): Names<(String, String)>,
 ) -> Answer {
     if !["days", "weeks", "months", "years"].contains(&unit.as_str()) {
-        return Err(ApiError::bad_request(format!("Invalid unit: {unit}")));
+        return Err(ApiError::bad_request(
+            "Time unit not recognised. Supported units: days, weeks, months, years.",
+        ));
     }
     match within.parse::<u32>() {
         Ok(_) => Ok(Json(json!({"status": "ok"}))),
-        Err(_) => Err(ApiError::bad_request(format!(
-            "Invalid expiration period: {within}"
-        ))),
+        Err(_) => Err(ApiError::bad_request("Invalid expiration value.")),
     }
 }
 

@@ -72,7 +72,7 @@ fn check_owner(api: &Api, kind: LimitKind, owner: &str) -> Result<(), ApiError> 
             Err(ApiError::Missing("vhost_not_found"))
         }
         LimitKind::User if check_user(api, owner).is_err() => {
-            Err(ApiError::Missing("user_not_found"))
+            Err(ApiError::BadRequest(json!(["no_such_user", owner])))
         }
         LimitKind::Vhost | LimitKind::User => Ok(()),
     }
@@ -87,9 +87,12 @@ async fn put(
     check_owner(api, kind, owner)?;
     let [value] = body.take(["value"])?;
     let limits = api.broker.limits(kind);
-    let value = limits
-        .judge(name, &value)
-        .map_err(|invalid| ApiError::bad_request(format!("Validation failed\n\n{invalid}\n")))?;
+    let value = limits.judge(name, &value).map_err(|invalid| {
+        ApiError::bad_request(match kind {
+            LimitKind::Vhost => format!("Validation failed\n\n{invalid}\n"),
+            LimitKind::User => invalid.to_string(),
+        })
+    })?;
     let lsn = limits.set(owner, name, value);
     api.broker.apply_queue_limits();
     api.committed(lsn).await;

@@ -8,6 +8,7 @@ mod auth;
 mod bindings;
 mod body;
 mod browse;
+mod by_vhost;
 mod commit;
 mod connections;
 mod consumers;
@@ -17,6 +18,7 @@ mod exchanges;
 mod figures;
 mod headers;
 mod health;
+mod heavy;
 mod limits;
 mod listener;
 mod listing;
@@ -34,11 +36,13 @@ mod query;
 mod queues;
 mod rates;
 mod router;
+mod rows;
 mod time;
 mod topic_permissions;
 mod users;
 mod vhosts;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -49,6 +53,8 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 pub use error::ApiError;
+use heavy::HEAVY_MAX;
+use heavy::heavy;
 use listener::IDLE_TIME_MAX;
 use listener::Peer;
 use listener::WatchedListener;
@@ -81,10 +87,9 @@ pub struct Node {
     pub amqp: Vec<SocketAddr>,
     /// Where HTTP listens.
     pub http: Vec<SocketAddr>,
+    /// The settings in force, secrets hidden.
+    pub settings: BTreeMap<String, serde_json::Value>,
 }
-
-/// Requests that look into queues at a time; others wait for their turn.
-const LOOKS_MAX: usize = 2;
 
 /// An HTTP front door that is open.
 pub struct Management {
@@ -112,7 +117,7 @@ impl Management {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(LOOKS_MAX)
+            .max_blocking_threads(HEAVY_MAX)
             .build()?;
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
@@ -156,7 +161,11 @@ async fn serve(api: Api, listeners: Vec<TcpListener>, stopped: watch::Receiver<b
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            _ = ticks.tick() => api.sample(),
+            _ = ticks.tick() => {
+                let api = api.clone();
+                // It may be about very many queues.
+                let _ = heavy(move || api.sample()).await;
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::management::figures::NODE;
 use crate::management::figures::Ranges;
 use crate::management::figures::message_stats;
 use crate::management::figures::put_lengths;
+use crate::management::heavy::heavy;
 use crate::management::listing;
 use crate::management::nodes;
 use crate::management::query::Query;
@@ -131,10 +132,13 @@ pub(super) async fn overview(caller: Caller, State(api): State<Api>, query: Quer
         ("require_definition_json_extension", json!(false)),
     ];
     row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+    let monitors = caller.monitors();
     if !stats_off {
-        put_totals(&caller, &api, ranges, &mut row);
+        let api = api.clone();
+        // It adds up all queues.
+        row.extend(heavy(move || totals(&caller, &api, ranges)).await?);
     }
-    if caller.monitors() {
+    if monitors {
         row.insert("node".to_owned(), json!(api.node.name));
         row.insert("listeners".to_owned(), listeners(&api).into());
         row.insert("contexts".to_owned(), contexts(&api).into());
@@ -142,7 +146,8 @@ pub(super) async fn overview(caller: Caller, State(api): State<Api>, query: Quer
     Ok(Json(listing::with_columns(&query, row.into())))
 }
 
-fn put_totals(caller: &Caller, api: &Api, ranges: Ranges, row: &mut Map<String, Value>) {
+fn totals(caller: &Caller, api: &Api, ranges: Ranges) -> Map<String, Value> {
+    let mut row = Map::new();
     let vhosts = match caller.monitors() && caller.only.is_none() {
         true => api.broker.vhosts(),
         false => caller.vhosts(api),
@@ -173,6 +178,7 @@ fn put_totals(caller: &Caller, api: &Api, ranges: Ranges, row: &mut Map<String, 
         object_totals(caller, api, &vhosts),
     );
     row.insert("statistics_db_event_queue".to_owned(), json!(0));
+    row
 }
 
 fn object_totals(caller: &Caller, api: &Api, vhosts: &[Arc<crate::vhost::Vhost>]) -> Value {
@@ -207,6 +213,15 @@ pub(super) async fn whoami(caller: Caller) -> Json<Value> {
 /// `GET /api/version`: needs no credentials.
 pub(super) async fn version(State(api): State<Api>) -> Json<Value> {
     Json(json!(api.broker.options().version))
+}
+
+/// `GET /api/config/effective`: every setting as it is in force, a line each; RabbitMQ's is a text too, an Erlang term.
+pub(super) async fn settings(caller: Caller, State(api): State<Api>) -> Result<String, ApiError> {
+    caller.check_administrator()?;
+    let settings = api.node.settings.iter();
+    Ok(settings
+        .map(|(key, value)| format!("{key} = {value}\n"))
+        .collect())
 }
 
 /// What the web interface loads.

@@ -12,6 +12,8 @@ const PAGE_SIZE: usize = 100;
 const PAGE_SIZE_MAX: usize = 500;
 /// Longest pattern for names.
 const PATTERN_BYTES_MAX: usize = 1024;
+/// Samples that a client can ask for.
+const SAMPLES_MAX: i64 = 500;
 /// Longest time that samples are kept for, in seconds.
 pub(super) const RANGE_SECONDS_MAX: u64 = 600;
 
@@ -126,23 +128,24 @@ impl Query {
 
     /// For which time samples are wanted, of what `prefix` names.
     pub(super) fn range(&self, prefix: &str) -> Result<Option<Range>, ApiError> {
-        let number = |suffix: &str| match self.value(&format!("{prefix}_{suffix}")) {
-            None => Ok(None),
-            Some(text) => match text.parse::<u64>() {
-                Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
-                _ => Err(ApiError::bad_request(format!(
-                    "Invalid range parameters: {prefix}_{suffix}"
-                ))),
-            },
+        // What is no number is as if nobody had said it.
+        let number = |suffix: &str| {
+            self.value(&format!("{prefix}_{suffix}"))?
+                .parse::<i64>()
+                .ok()
         };
-        let (Some(age), Some(step)) = (number("age")?, number("incr")?) else {
+        let (Some(age), Some(step)) = (number("age"), number("incr")) else {
             return Ok(None);
         };
-        let age = age.min(RANGE_SECONDS_MAX);
-        Ok(Some(Range {
-            age,
-            step: step.min(age),
-        }))
+        if age <= 0 || step <= 0 || age / step > SAMPLES_MAX {
+            return Err(ApiError::InvalidPage {
+                error: "invalid_range_parameters",
+                reason: format!("Invalid range parameters: age {age}, incr {step}"),
+            });
+        }
+        let age = age.unsigned_abs().min(RANGE_SECONDS_MAX);
+        let step = step.unsigned_abs().min(age);
+        Ok(Some(Range { age, step }))
     }
 }
 
@@ -229,11 +232,15 @@ mod tests {
             range("lengths_age=60&lengths_incr=5"),
             Ok(Some(Range { age: 60, step: 5 }))
         );
-        let most = range("lengths_age=99999&lengths_incr=5").unwrap().unwrap();
+        let most = range("lengths_age=99999&lengths_incr=200")
+            .unwrap()
+            .unwrap();
         assert_eq!(most.age, RANGE_SECONDS_MAX);
+        assert_eq!(range("lengths_age=x&lengths_incr=5"), Ok(None));
         for wrong in [
             "lengths_age=0&lengths_incr=5",
-            "lengths_age=x&lengths_incr=5",
+            "lengths_age=60&lengths_incr=-5",
+            "lengths_age=5010&lengths_incr=10",
         ] {
             assert!(range(wrong).is_err(), "{wrong}");
         }

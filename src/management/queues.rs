@@ -1,11 +1,11 @@
 //! `/api/queues`: listed, declared, deleted, purged.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -14,9 +14,9 @@ use crate::connection::host::QueueDeclare;
 use crate::definitions::arguments_json;
 use crate::management::Api;
 use crate::management::ApiError;
-use crate::management::acting::name_of;
 use crate::management::auth::Caller;
 use crate::management::body::Body;
+use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::consumers;
 use crate::management::figures::Ranges;
@@ -24,7 +24,8 @@ use crate::management::figures::put_lengths;
 use crate::management::figures::queue_message_stats;
 use crate::management::figures::queue_values;
 use crate::management::listing;
-use crate::management::listing::NameFilter;
+use crate::management::listing::Key;
+use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
@@ -188,99 +189,96 @@ fn row(api: &Api, queue: &QueueHandle, detail: Detail, ranges: Ranges) -> Map<St
                 typed(&mut row, queue, state, node);
                 queue_values(state)
             });
-            let measured = api.measured(Subject::Queue(queue.id), values, ranges);
-            put_lengths(&mut row, &measured, true, ranges.lengths);
-            if let Some(stats) = queue_message_stats(&measured, ranges.messages) {
-                row.insert("message_stats".to_owned(), stats.into());
-            }
+            put_measured(&mut row, api, queue, values, ranges);
         }
     }
     row
 }
 
-/// What lists can be sorted by without their rows.
-enum Order {
-    Name,
-    Number(fn(&Queue) -> u64),
-    /// The row must be made.
-    Row,
-}
-
-fn order(query: &Query) -> Order {
-    match query.sort() {
-        None | Some("vhost" | "name") => Order::Name,
-        Some("messages") => Order::Number(|state| state.counts().ready + state.counts().unacked),
-        Some("messages_ready") => Order::Number(|state| state.counts().ready),
-        Some("messages_unacknowledged") => Order::Number(|state| state.counts().unacked),
-        Some("consumers") => Order::Number(|state| state.counts().consumers),
-        Some("memory") => Order::Number(Queue::memory_bytes),
-        Some(_) => Order::Row,
+fn put_measured(
+    row: &mut Map<String, Value>,
+    api: &Api,
+    queue: &QueueHandle,
+    values: Vec<u64>,
+    ranges: Ranges,
+) {
+    let measured = api.measured(Subject::Queue(queue.id), values, ranges);
+    put_lengths(row, &measured, true, ranges.lengths);
+    if let Some(stats) = queue_message_stats(&measured, ranges.messages) {
+        row.insert("message_stats".to_owned(), stats.into());
     }
 }
 
-fn by_name(name_first: bool) -> impl Fn(&Item, &Item) -> Ordering {
-    move |left, right| match name_first {
-        true => (&left.name, &left.vhost).cmp(&(&right.name, &right.vhost)),
-        false => (&left.vhost, &left.name).cmp(&(&right.vhost, &right.name)),
+/// Queues as lists show them.
+pub(super) struct Queues {
+    api: Api,
+    detail: Detail,
+    ranges: Ranges,
+}
+
+impl Listed for Queues {
+    type Item = Item;
+
+    fn row(&self, queue: Item) -> Value {
+        row(&self.api, &queue, self.detail, self.ranges).into()
+    }
+
+    fn key(&self, queue: &Item, key: &mut Key<'_>) {
+        key.push(&queue.vhost);
+        key.push(&queue.name);
+    }
+
+    fn name<'i>(&self, queue: &'i Item) -> Option<&'i str> {
+        Some(&queue.name)
+    }
+
+    fn column(&self, queue: &Item, column: &str) -> Value {
+        let number = |read: fn(&Queue) -> u64| json!(queue.look(read));
+        let part = match column.split('.').next().unwrap_or_default() {
+            "name" => return json!(queue.name.as_str()),
+            "vhost" => return json!(queue.vhost.as_str()),
+            "messages" => return number(|state| state.counts().ready + state.counts().unacked),
+            "messages_ready" => return number(|state| state.counts().ready),
+            "messages_unacknowledged" => return number(|state| state.counts().unacked),
+            "consumers" => return number(|state| state.counts().consumers),
+            "memory" => return number(Queue::memory_bytes),
+            // The same of all queues.
+            "state" | "node" => return Value::Null,
+            "message_stats"
+            | "messages_details"
+            | "messages_ready_details"
+            | "messages_unacknowledged_details" => {
+                let mut row = Map::new();
+                let values = queue.look(queue_values);
+                put_measured(&mut row, &self.api, queue, values, self.ranges);
+                row
+            }
+            "type"
+            | "durable"
+            | "auto_delete"
+            | "exclusive"
+            | "arguments"
+            | "policy"
+            | "operator_policy"
+            | "effective_policy_definition" => declared(queue, &self.api.node.name),
+            _ => row(&self.api, queue, self.detail, self.ranges),
+        };
+        listing::field(&part.into(), column).clone()
     }
 }
 
-fn directed(order: Ordering, reverse: bool) -> Ordering {
-    if reverse { order.reverse() } else { order }
-}
-
-fn list(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Answer {
-    let mut queues: Vec<Item> = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
-    let (detail, ranges) = (detail(query, api), Ranges::of(query)?);
-    let (page, reverse) = (query.page()?, query.reverse());
-    let rows = |queues: &[Item]| -> Vec<Value> {
-        let rows = queues.iter();
-        rows.map(|queue| row(api, queue, detail, ranges).into())
-            .collect()
-    };
-    let order = order(query);
-    if let (Order::Row, _) | (_, None) = (&order, &page) {
-        return listing::reply(query, rows(&queues), &["vhost", "name"]);
+impl ByVhost for Queues {
+    fn wanted(api: Api, query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            detail: detail(query, &api),
+            ranges: Ranges::of(query)?,
+            api,
+        })
     }
-    let Some(page) = page else {
-        return Err(ApiError::NotFound);
-    };
-    let total = queues.len();
-    if let Some(wanted) = NameFilter::new(&page) {
-        queues.retain(|queue| wanted.takes(&queue.name));
+
+    fn items(&self, vhosts: &[Arc<Vhost>]) -> Vec<Item> {
+        vhosts.iter().flat_map(|vhost| vhost.queues()).collect()
     }
-    let range = listing::range_of(&page, queues.len())?;
-    let filtered = queues.len();
-    let names = by_name(query.sort() == Some("name"));
-    let rows = match order {
-        Order::Number(number) => {
-            let keyed = queues.into_iter().map(|queue| (queue.look(number), queue));
-            let mut keyed: Vec<(u64, Item)> = keyed.collect();
-            let picked = listing::pick(&mut keyed, range, |left, right| {
-                let order = left.0.cmp(&right.0).then_with(|| names(&left.1, &right.1));
-                directed(order, reverse)
-            });
-            let picked: Vec<Item> = picked.iter().map(|(_, queue)| Arc::clone(queue)).collect();
-            rows(&picked)
-        }
-        Order::Name | Order::Row => rows(listing::pick(&mut queues, range, |left, right| {
-            directed(names(left, right), reverse)
-        })),
-    };
-    Ok(Json(listing::envelope(query, &page, rows, total, filtered)))
-}
-
-pub(super) async fn queues(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    list(&api, &query, &caller.vhosts(&api))
-}
-
-pub(super) async fn queues_in(
-    caller: Caller,
-    State(api): State<Api>,
-    Names(vhost): Names<String>,
-    query: Query,
-) -> Answer {
-    list(&api, &query, &[caller.vhost(&api, &vhost)?])
 }
 
 /// The queue of that name in a virtual host that the caller may see.
@@ -327,8 +325,11 @@ pub(super) async fn put_queue(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let vhost = caller.vhost_to_change(&api, &vhost)?;
+    // In words of its own, unlike other names that are too long.
+    let too_long = |bytes| format!("queue should be less than 255 bytes, actually was {bytes}\n");
+    let queue = QueueName::new(&name).map_err(|_| ApiError::bad_request(too_long(name.len())))?;
     let declare = QueueDeclare {
-        queue: name_of(QueueName::new(&name))?,
+        queue,
         durable: body.flag("durable")?.unwrap_or(false),
         exclusive: false,
         auto_delete: body.flag("auto_delete")?.unwrap_or(false),
@@ -386,7 +387,7 @@ pub(super) async fn act(
         {
             Ok(StatusCode::NO_CONTENT)
         }
-        _ => Err(ApiError::BadRequest(json!(["unknown_action", action]))),
+        _ => Err(ApiError::BadRequest(json!(["unknown", action]))),
     }
 }
 
@@ -413,20 +414,24 @@ pub(super) async fn of_user(
     State(api): State<Api>,
     Names(user): Names<String>,
     query: Query,
-) -> Answer {
+) -> Result<Response, ApiError> {
     caller.check_administrator()?;
     crate::management::permissions::check_user(&api, &user)?;
-    let of_user = |queue: &Item| {
-        let owner = queue
-            .owner
-            .and_then(|owner| api.broker.connections().get(owner));
-        owner.is_some_and(|owner| *owner.user == *user)
+    let list = Queues {
+        detail: Detail::Bare,
+        ranges: Ranges::default(),
+        api,
     };
-    let vhosts = api.broker.vhosts();
-    let queues = vhosts
-        .iter()
-        .flat_map(|vhost| vhost.queues())
-        .filter(of_user);
-    let rows = queues.map(|queue| row(&api, &queue, Detail::Bare, Ranges::default()).into());
-    listing::reply(&query, rows.collect(), &["vhost", "name"])
+    listing::answer(query, list, move |list| {
+        let broker = &list.api.broker;
+        let mut queues: Vec<Item> = broker.vhosts().iter().flat_map(|v| v.queues()).collect();
+        queues.retain(|queue| {
+            let owner = queue
+                .owner
+                .and_then(|owner| broker.connections().get(owner));
+            owner.is_some_and(|owner| *owner.user == *user)
+        });
+        queues
+    })
+    .await
 }

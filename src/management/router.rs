@@ -9,12 +9,15 @@ use axum::routing::put;
 
 use crate::management::Api;
 use crate::management::bindings;
+use crate::management::bindings::Bindings;
 use crate::management::browse;
+use crate::management::by_vhost;
 use crate::management::connections;
-use crate::management::consumers;
+use crate::management::consumers::Consumers;
 use crate::management::definitions;
 use crate::management::error;
 use crate::management::exchanges;
+use crate::management::exchanges::Exchanges;
 use crate::management::headers;
 use crate::management::health;
 use crate::management::limits;
@@ -26,6 +29,7 @@ use crate::management::parameters;
 use crate::management::permissions;
 use crate::management::policies;
 use crate::management::queues;
+use crate::management::queues::Queues;
 use crate::management::topic_permissions;
 use crate::management::users;
 use crate::management::vhosts;
@@ -63,6 +67,7 @@ fn of_node() -> Router<Api> {
         .route("/api/extensions", get(overview::extensions))
         .route("/api/auth", get(overview::auth))
         .route("/api/login", post(login::log_in))
+        .route("/api/config/effective", get(overview::settings))
         .route("/api/nodes", get(nodes::nodes))
         .route("/api/nodes/{node}", get(nodes::node))
         .route("/api/nodes/{node}/memory", get(nodes::memory))
@@ -151,12 +156,32 @@ fn of_health() -> Router<Api> {
             get(health::alone),
         )
         .route(
-            "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/",
-            get(health::leaders),
+            "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts",
+            get(health::complete),
         )
         .route(
             "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/pattern/{pattern}",
-            get(health::leaders),
+            get(health::complete),
+        )
+        .route(
+            "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}",
+            get(health::leaders_in),
+        )
+        .route(
+            "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}/pattern/{pattern}",
+            get(health::leaders_in_matching),
+        )
+        .route(
+            "/api/health/checks/reached-target-cluster-size",
+            get(health::complete),
+        )
+        .route(
+            "/api/health/checks/metadata-store/initialized",
+            get(health::virtual_hosts),
+        )
+        .route(
+            "/api/health/checks/metadata-store/initialized/with-data",
+            get(health::with_data),
         )
         .route("/api/aliveness-test/{vhost}", get(health::aliveness))
         .route("/api/healthchecks/node", get(health::everything))
@@ -192,16 +217,16 @@ fn of_connections() -> Router<Api> {
         )
         .route("/api/channels", get(connections::channels))
         .route("/api/channels/{name}", get(connections::channel))
-        .route("/api/consumers", get(consumers::consumers))
-        .route("/api/consumers/{vhost}", get(consumers::consumers_in))
+        .route("/api/consumers", get(by_vhost::of_all::<Consumers>))
+        .route("/api/consumers/{vhost}", get(by_vhost::of_one::<Consumers>))
 }
 
 fn of_exchanges() -> Router<Api> {
     const BETWEEN: &str = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}";
     const BINDING: &str = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{key}";
     Router::new()
-        .route("/api/exchanges", get(exchanges::exchanges))
-        .route("/api/exchanges/{vhost}", get(exchanges::exchanges_in))
+        .route("/api/exchanges", get(by_vhost::of_all::<Exchanges>))
+        .route("/api/exchanges/{vhost}", get(by_vhost::of_one::<Exchanges>))
         .route(
             "/api/exchanges/{vhost}/{name}",
             get(exchanges::exchange)
@@ -220,17 +245,17 @@ fn of_exchanges() -> Router<Api> {
             "/api/exchanges/{vhost}/{name}/bindings/destination",
             get(bindings::of_destination),
         )
-        .route("/api/bindings", get(bindings::bindings))
-        .route("/api/bindings/{vhost}", get(bindings::bindings_in))
+        .route("/api/bindings", get(by_vhost::of_all::<Bindings>))
+        .route("/api/bindings/{vhost}", get(by_vhost::of_one::<Bindings>))
         .route(BETWEEN, get(bindings::between).post(bindings::bind))
         .route(BINDING, get(bindings::binding).delete(bindings::unbind))
 }
 
 fn of_queues() -> Router<Api> {
     Router::new()
-        .route("/api/queues", get(queues::queues))
-        .route("/api/queues/detailed", get(queues::queues))
-        .route("/api/queues/{vhost}", get(queues::queues_in))
+        .route("/api/queues", get(by_vhost::of_all::<Queues>))
+        .route("/api/queues/detailed", get(by_vhost::of_all::<Queues>))
+        .route("/api/queues/{vhost}", get(by_vhost::of_one::<Queues>))
         .route(
             "/api/queues/{vhost}/{name}",
             get(queues::queue)
@@ -259,6 +284,10 @@ fn of_vhosts() -> Router<Api> {
             get(vhosts::vhost)
                 .put(vhosts::put_vhost)
                 .delete(vhosts::delete_vhost),
+        )
+        .route(
+            "/api/vhosts/{vhost}/deletion/protection",
+            post(vhosts::protect).delete(vhosts::unprotect),
         )
         .route("/api/vhosts/{vhost}/start/{node}", post(vhosts::start))
         .route(

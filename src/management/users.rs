@@ -104,7 +104,7 @@ fn password(name: &str, body: &Body) -> Result<PasswordHash, ApiError> {
         (None, Some(hash)) => {
             let hash = text("password_hash", hash)?;
             let algorithm = match body.0.get("hashing_algorithm") {
-                None => HashingAlgorithm::default().name().to_owned(),
+                None => HashingAlgorithm::of_hash(&hash).name().to_owned(),
                 Some(algorithm) => text("hashing_algorithm", algorithm)?,
             };
             PasswordHash::decode(name, &algorithm, &hash).map_err(|error| match error {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::auth::PermissionRecord;
 use crate::broker::Administered;
+use crate::broker::NotDeleted;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -21,6 +22,7 @@ use crate::management::figures::Ranges;
 use crate::management::figures::SENT;
 use crate::management::figures::message_stats;
 use crate::management::figures::put_lengths;
+use crate::management::heavy::heavy;
 use crate::management::listing;
 use crate::management::path::Names;
 use crate::management::query::Query;
@@ -45,6 +47,7 @@ fn vhost_json(vhost: &Vhost, node: &str, measured: Option<&Measured>, ranges: Ra
         "default_queue_type": noted.default_queue_type.map_or("undefined", QueueType::name),
         "metadata": metadata,
         "tracing": vhost.tracing(),
+        "protected_from_deletion": noted.protected_from_deletion,
         "cluster_state": {node: "running"},
     });
     if let (Some(measured), Some(row)) = (measured, row.as_object_mut()) {
@@ -82,7 +85,8 @@ pub(super) async fn vhosts(caller: Caller, State(api): State<Api>, query: Query)
     } else {
         caller.vhosts(&api)
     };
-    listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])
+    // It adds up all queues.
+    heavy(move || listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])).await?
 }
 
 pub(super) async fn vhost(
@@ -95,8 +99,11 @@ pub(super) async fn vhost(
         true => api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?,
         false => caller.vhost(&api, &vhost)?,
     };
-    let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
-    Ok(Json(listing::with_columns(&query, row)))
+    heavy(move || {
+        let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
+        Ok(Json(listing::with_columns(&query, row)))
+    })
+    .await?
 }
 
 /// What a body says about a virtual host; what it does not say is nothing, as in RabbitMQ.
@@ -118,6 +125,7 @@ fn metadata(body: &Body, known: Option<&VhostMetadata>) -> Result<VhostMetadata,
         description: text("description")?.unwrap_or_default(),
         tags: body.0.get("tags").map_or_else(|| Ok(Vec::new()), tags)?,
         default_queue_type,
+        protected_from_deletion: known.is_some_and(|known| known.protected_from_deletion),
     })
 }
 
@@ -178,10 +186,48 @@ pub(super) async fn delete_vhost(
     Names(name): Names<String>,
 ) -> Result<StatusCode, ApiError> {
     caller.check_administrator()?;
-    let lsn = api.broker.delete_vhost(&name).ok_or(ApiError::NotFound)?;
+    let lsn = api.broker.delete_vhost(&name).map_err(|why| match why {
+        NotDeleted::Unknown => ApiError::NotFound,
+        NotDeleted::Protected => ApiError::Protected(format!(
+            "Refusing to delete virtual host '{name}' because it is protected from deletion"
+        )),
+    })?;
     caller.tell(&api, &Administered::VhostDeleted(&name));
     api.committed(lsn).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_protection(
+    caller: &Caller,
+    api: &Api,
+    name: &str,
+    protected_from_deletion: bool,
+) -> Result<StatusCode, ApiError> {
+    caller.check_administrator()?;
+    let vhost = api.broker.vhost(name).ok_or(ApiError::NotFound)?;
+    let metadata = VhostMetadata {
+        protected_from_deletion,
+        ..VhostMetadata::clone(&vhost.metadata())
+    };
+    let lsn = api.broker.update_vhost(&vhost, metadata);
+    api.committed(lsn).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn protect(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&caller, &api, &name, true).await
+}
+
+pub(super) async fn unprotect(
+    caller: Caller,
+    State(api): State<Api>,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&caller, &api, &name, false).await
 }
 
 /// A virtual host that is down would be started again; here none ever is.

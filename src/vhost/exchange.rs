@@ -124,6 +124,18 @@ impl Exchange {
         self.bindings_where(|_| true)
     }
 
+    /// Those of them that lead there.
+    pub fn bindings_to(&self, target: &super::Target) -> Vec<super::Binding> {
+        self.bindings_where(|destination| match (destination, target) {
+            (Destination::Queue(bound), super::Target::Queue(wanted)) => bound.name == *wanted,
+            (Destination::Exchange(bound), super::Target::Exchange(wanted)) => {
+                bound.name == *wanted
+            }
+            (Destination::Queue(_), super::Target::Exchange(_))
+            | (Destination::Exchange(_), super::Target::Queue(_)) => false,
+        })
+    }
+
     /// Those of its bindings whose destination is wanted.
     pub(super) fn bindings_where(
         &self,

@@ -11,4 +11,6 @@ pub struct VhostMetadata {
     pub tags: Vec<String>,
     /// The type of durable, shared queues that are declared without one.
     pub default_queue_type: Option<QueueType>,
+    /// It cannot be deleted.
+    pub protected_from_deletion: bool,
 }

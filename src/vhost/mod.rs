@@ -302,7 +302,8 @@ impl Vhost {
             .collect()
     }
 
-    /// All queues, in no order.
+    /// All queues, in no order. Copied out: nobody may enter a queue while holding a part of the table, for a queue that ends
+    /// leaves the table under its own lock.
     pub fn queues(&self) -> Vec<Arc<QueueHandle>> {
         self.queues.iter().map(|queue| Arc::clone(&queue)).collect()
     }

@@ -4,8 +4,10 @@ mod browse;
 mod definitions;
 mod figures;
 mod limits;
+mod lists;
 mod objects;
 mod policies;
+mod refusals;
 mod users;
 
 use std::io::Write;

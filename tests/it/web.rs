@@ -82,11 +82,28 @@ pub(crate) fn send(address: SocketAddr, octets: &[u8]) -> Answer {
     let answer = String::from_utf8(send_raw(address, octets)).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-    Answer {
+    let mut answer = Answer {
         status,
         head: head.to_owned(),
         body: body.to_owned(),
+    };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = joined(body);
     }
+    answer
+}
+
+/// The chunks of a body in one.
+fn joined(mut chunks: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = chunks.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("the size of a chunk");
+        whole.push_str(&rest[..size]);
+        chunks = rest[size..]
+            .strip_prefix("\r\n")
+            .expect("the end of a chunk");
+    }
+    whole
 }
 
 /// As [`send`], with whatever comes back.

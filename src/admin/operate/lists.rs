@@ -2,58 +2,16 @@
 
 use std::sync::Arc;
 
-use amq_protocol::types::AMQPValue;
-use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::admin::operate::Done;
 use crate::admin::operate::Operator;
 use crate::broker::ConnectionInfo;
+use crate::definitions::arguments_json;
 use crate::model::Arguments;
-use crate::model::arguments;
 use crate::vhost::QueueHandle;
 use crate::vhost::Target;
-
-/// A value of a table, as JSON has it.
-fn plain(value: &AMQPValue) -> Value {
-    if let Some(number) = arguments::integer(value) {
-        return json!(number);
-    }
-    if let Some(text) = arguments::text(value) {
-        return json!(text);
-    }
-    match value {
-        AMQPValue::Boolean(flag) => json!(flag),
-        AMQPValue::Float(number) => json!(number),
-        AMQPValue::Double(number) => json!(number),
-        AMQPValue::Timestamp(seconds) => json!(seconds),
-        AMQPValue::FieldArray(values) => values.as_slice().iter().map(plain).collect(),
-        AMQPValue::FieldTable(entries) => table(&Arguments::from(entries.clone())),
-        AMQPValue::ByteArray(octets) => json!(String::from_utf8_lossy(octets.as_slice())),
-        AMQPValue::LongString(text) => json!(String::from_utf8_lossy(text.as_bytes())),
-        AMQPValue::DecimalValue(decimal) => {
-            json!(f64::from(decimal.value) / 10_f64.powi(i32::from(decimal.scale)))
-        }
-        AMQPValue::ShortString(_)
-        | AMQPValue::ShortShortInt(_)
-        | AMQPValue::ShortShortUInt(_)
-        | AMQPValue::ShortInt(_)
-        | AMQPValue::ShortUInt(_)
-        | AMQPValue::LongInt(_)
-        | AMQPValue::LongUInt(_)
-        | AMQPValue::LongLongInt(_)
-        | AMQPValue::Void => Value::Null,
-    }
-}
-
-fn table(arguments: &Arguments) -> Value {
-    let entries = arguments.iter();
-    let entries: Map<String, Value> = entries
-        .map(|(key, value)| (key.to_owned(), plain(value)))
-        .collect();
-    entries.into()
-}
 
 impl Operator<'_> {
     pub(super) fn queues(&self, vhost: &str) -> Done {
@@ -85,7 +43,7 @@ impl Operator<'_> {
             "name": queue.name.as_str(),
             "durable": queue.durable,
             "auto_delete": queue.auto_delete,
-            "arguments": table(&queue.arguments),
+            "arguments": arguments_json(&queue.arguments),
             "policy": policy(&applied.policy),
             "operator_policy": policy(&applied.operator_policy),
             "effective_policy_definition": applied.definition().unwrap_or_default(),
@@ -138,7 +96,7 @@ impl Operator<'_> {
                 "durable": exchange.durable,
                 "auto_delete": exchange.auto_delete,
                 "internal": exchange.internal,
-                "arguments": table(&exchange.arguments),
+                "arguments": arguments_json(&exchange.arguments),
                 "policy": exchange.applied().policy.as_ref().map(policy_name),
             })
         });
@@ -168,7 +126,7 @@ impl Operator<'_> {
                 Target::Queue(queue) => (queue.as_str(), "queue"),
                 Target::Exchange(exchange) => (exchange.as_str(), "exchange"),
             };
-            let arguments = table(&binding.arguments);
+            let arguments = arguments_json(&binding.arguments);
             let (source, key) = (&binding.source, &binding.routing_key);
             rows.push(row(source, destination, kind, key, arguments));
         }
@@ -197,7 +155,7 @@ impl Operator<'_> {
                         "prefetch_count": consumer.prefetch,
                         "active": true,
                         "activity_status": "up",
-                        "arguments": table(&consumer.arguments),
+                        "arguments": arguments_json(&consumer.arguments),
                     }));
                 }
             }
@@ -228,7 +186,7 @@ impl Operator<'_> {
                 "timeout": settled.heartbeat,
                 "frame_max": settled.frame_max,
                 "channel_max": settled.channel_max,
-                "client_properties": table(&Arguments::from(settled.client_properties.clone())),
+                "client_properties": arguments_json(&Arguments::from(settled.client_properties.clone())),
                 "recv_oct": stats.received_bytes.get(),
                 "recv_cnt": stats.received_packets.get(),
                 "send_oct": stats.sent_bytes.get(),

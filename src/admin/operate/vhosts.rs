@@ -16,6 +16,7 @@ use crate::admin::operate::UNAVAILABLE;
 use crate::broker::Administered;
 use crate::broker::LimitKind;
 use crate::broker::LimitSet;
+use crate::broker::NotDeleted;
 use crate::model::VhostName;
 use crate::queue::QueueType;
 use crate::vhost::VhostMetadata;
@@ -41,6 +42,9 @@ impl From<Owner> for LimitKind {
     }
 }
 
+/// In the words of RabbitMQ's tool.
+const PROTECTED: &str = "Cannot delete this virtual host: it is protected from deletion. To lift the protection, inspect and update its metadata";
+
 /// What an operator notes, over what is noted.
 fn noted(
     known: VhostMetadata,
@@ -59,6 +63,7 @@ fn noted(
             Some(name) => Some(queue_type(name)?),
             None => known.default_queue_type,
         },
+        protected_from_deletion: known.protected_from_deletion,
     })
 }
 
@@ -103,7 +108,10 @@ impl Operator<'_> {
             }
             Operation::DeleteVhost { name } => {
                 let deleted = self.broker.delete_vhost(&name);
-                let lsn = deleted.ok_or_else(|| Failed::no_vhost(&name))?;
+                let lsn = deleted.map_err(|why| match why {
+                    NotDeleted::Unknown => Failed::no_vhost(&name),
+                    NotDeleted::Protected => Failed::new(DATA, PROTECTED.to_owned()),
+                })?;
                 self.tell(&Administered::VhostDeleted(&name));
                 self.stored(lsn)
             }
@@ -187,7 +195,7 @@ impl Operator<'_> {
                 "default_queue_type": queue_type.unwrap_or("undefined"),
                 "tracing": vhost.tracing(),
                 "cluster_state": {&self.node.name: "running"},
-                "protected_from_deletion": false,
+                "protected_from_deletion": metadata.protected_from_deletion,
                 "metadata": {
                     "description": metadata.description, "tags": metadata.tags, "default_queue_type": queue_type,
                 },

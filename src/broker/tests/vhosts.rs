@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::TopicPermissionRecord;
+use crate::broker::NotDeleted;
 use crate::queue::QueueType;
 use crate::vhost::VhostMetadata;
 
@@ -55,7 +56,7 @@ fn a_deleted_virtual_host_takes_everything_with_it() {
 
     let lsn = node.delete_vhost(OTHER).expect("it was there");
     node.store().wait(lsn).expect("a sound store");
-    assert_eq!(node.delete_vhost(OTHER), None);
+    assert_eq!(node.delete_vhost(OTHER), Err(NotDeleted::Unknown));
     assert_eq!(
         closes(&mut client),
         [(320, "vhost 'other' is deleted".to_owned())]
@@ -104,6 +105,7 @@ fn what_is_noted_about_a_virtual_host_comes_back() {
         description: "for orders".to_owned(),
         tags: vec!["a".to_owned(), "b".to_owned()],
         default_queue_type: Some(QueueType::Classic),
+        protected_from_deletion: true,
     };
     let vhost = node.vhost(OTHER).expect("made");
     node.update_vhost(&vhost, noted.clone());

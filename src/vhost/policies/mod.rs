@@ -28,6 +28,7 @@ pub use policy::Policy;
 pub use policy::PolicyKind;
 pub use policy::PolicySpec;
 pub use policy::Subject;
+pub use term::term;
 
 /// All policies of a virtual host: a value that is replaced, not changed.
 #[derive(Debug, Clone, Default)]

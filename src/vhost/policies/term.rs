@@ -1,4 +1,4 @@
-//! Values out of JSON as Erlang prints them (`~tp`), for the texts of refused policies.
+//! Values out of JSON as Erlang prints them (`~tp`), for the texts of refused policies and limits.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::protocol::erlang::binary;
 const LINE_COLUMNS: usize = 80;
 
 /// One value, on one line.
-pub(super) fn term(value: &Value) -> String {
+pub fn term(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),

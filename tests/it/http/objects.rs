@@ -144,7 +144,7 @@ fn exchanges_and_bindings_are_made_and_removed() {
     for (body, location) in [
         (json!({}), "q/~"),
         (json!({"routing_key": "routing"}), "q/routing"),
-        (json!({"routing_key": "a b.#"}), "q/a+b.%23"),
+        (json!({"routing_key": "a b.#"}), "q/a%2Bb.%2523"),
     ] {
         let bound = post(&broker, ends, &body);
         assert_eq!(

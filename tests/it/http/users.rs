@@ -247,6 +247,91 @@ fn a_virtual_host_is_made_noted_and_deleted() {
     check_not_found(&broker, "GET", "/api/permissions/v/guest");
 }
 
+#[test]
+fn a_protected_virtual_host_stays() {
+    let broker = Broker::start();
+    let path = "/api/vhosts/v";
+    check_put(&broker, path, json!({}), 201);
+    assert_eq!(
+        get(broker.http(), path).json()["protected_from_deletion"],
+        false
+    );
+    let set = |method: &str, vhost: &str| {
+        let path = format!("/api/vhosts/{vhost}/deletion/protection");
+        web::request(broker.http(), method, &path, Some("guest:guest")).status
+    };
+    assert_eq!((set("POST", "v"), set("POST", "none")), (204, 404));
+    // Whatever else is said of it.
+    check_put(&broker, path, json!({"description": "d"}), 204);
+    let definitions = json!({"vhosts": [{"name": "v"}]}).to_string();
+    let imported = web::with_body(
+        broker.http(),
+        "POST",
+        "/api/definitions",
+        "guest:guest",
+        &definitions,
+    );
+    assert_eq!(imported.status, 204);
+    assert_eq!(
+        get(broker.http(), path).json()["protected_from_deletion"],
+        true
+    );
+    let refused = web::request(broker.http(), "DELETE", path, Some("guest:guest"));
+    let reason = "Refusing to delete virtual host 'v' because it is protected from deletion";
+    assert_eq!(refused.status, 412);
+    assert_eq!(refused.json()["reason"], reason);
+    let vhosts = get(broker.http(), "/api/definitions").json()["vhosts"].clone();
+    let exported = vhosts
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|vhost| vhost["name"] == "v");
+    assert_eq!(
+        exported.unwrap()["metadata"]["protected_from_deletion"],
+        true
+    );
+    assert_eq!(set("DELETE", "v"), 204);
+    check_deleted(&broker, path);
+}
+
+const SHORT: &str = "AQIDBDB9kM21iEUzN1lZ+6VReCsdNqS0sERdAQTcY6Xs3PMz";
+const LONG: &str =
+    "AQIDBPhTH2L5HGYB1LWOrn+YpvuQmVOXKGqgsuiJRIZTILRoEvblSJo/WAsym3IZTfuaIaK5KR2o5KwFfTv6KsxfMIE=";
+
+#[test]
+fn a_hash_without_its_algorithm_is_what_its_length_says() {
+    let broker = Broker::start();
+    // SHA-256 and SHA-512 of a salt of 1 2 3 4 and `secret`.
+    for (user, hash) in [("short", SHORT), ("long", LONG)] {
+        let path = format!("/api/users/{user}");
+        let body = json!({"password_hash": hash, "tags": "management"});
+        check_put(&broker, &path, body, 201);
+        let credentials = format!("{user}:secret");
+        let seen = web::request(broker.http(), "GET", "/api/whoami", Some(&credentials));
+        assert_eq!(seen.status, 200, "{user}");
+    }
+}
+
+#[test]
+fn settings_are_shown_to_administrators_alone() {
+    let broker = Broker::start();
+    let shown = get(broker.http(), "/api/config/effective");
+    assert_eq!(shown.status, 200);
+    assert!(
+        shown.body.contains("\nqueue_memory_bytes = "),
+        "{}",
+        shown.body
+    );
+    check_put(
+        &broker,
+        "/api/users/m",
+        json!({"password": "m", "tags": "monitoring"}),
+        201,
+    );
+    let refused = web::request(broker.http(), "GET", "/api/config/effective", Some("m:m"));
+    check_unauthorised(&refused, "Not administrator user");
+}
+
 #[track_caller]
 fn check_closed(wire: &mut Wire, text: &str) {
     let Close {
