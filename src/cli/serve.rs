@@ -133,7 +133,7 @@ fn raise_file_limit() {
 /// What the command of that name does.
 fn set_log_level(name: &str) -> Result<(), String> {
     let level = logs::Level::from_name(name).ok_or_else(|| {
-        let names = "debug, info, notice, warning, error, critical, alert, emergency, none";
+        let names = "debug, info, warning, error, critical, none";
         format!("level {name} is not supported. Try one of {names}")
     })?;
     logs::set_level(level);

@@ -27,6 +27,10 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
+    pub(super) fn is_up(&self) -> bool {
+        self.reason.is_some()
+    }
+
     /// Whether nothing may be read.
     pub(super) fn blocks(&self) -> bool {
         self.blocking

@@ -432,6 +432,11 @@ impl Connection {
         self.channels.len()
     }
 
+    /// Whether memory or disk is short, whether or not that holds this client back.
+    pub fn feels_alarm(&self) -> bool {
+        self.alarm.is_up()
+    }
+
     /// Whether an alarm holds this publisher back.
     pub fn is_blocked(&self) -> bool {
         self.alarm.blocks()

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::auth::PasswordHash;
 use crate::broker::FEATURES;
 use crate::broker::Protocol;
+use crate::logs;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -118,7 +119,7 @@ fn node_json(api: &Api, ranges: Ranges) -> Value {
             ]),
         ),
         ("contexts", contexts(api).into()),
-        ("log_files", json!(["<stdout>"])),
+        ("log_files", json!(logs::locations())),
         ("db_dir", json!(data_dir)),
         ("config_files", json!([])),
         ("net_ticktime", json!(60)),

@@ -140,6 +140,7 @@ struct Driver {
     delivering: usize,
     parcels: Vec<Parcel>,
     notified: Lsn,
+    streamed: moderation::Streamed,
     /// Once the connection was open: the server that stops waits for it.
     opened: Option<OpenGuard>,
 }
@@ -166,6 +167,7 @@ impl Driver {
             delivering: 0,
             parcels: Vec::new(),
             notified: Lsn::NONE,
+            streamed: moderation::Streamed::default(),
             opened: None,
         }
     }
@@ -294,7 +296,7 @@ impl Driver {
             output,
             ..
         } = self;
-        let most = scratch::read_bytes(self.context.open.count());
+        let most = scratch::read_bytes(machine.feels_alarm());
         let mut read = Read::All;
         let mut take = |buffer: &mut [u8]| {
             let (count, what) = try_read(socket, buffer)?;
@@ -329,7 +331,7 @@ impl Driver {
             Ok::<usize, io::Error>(count)
         });
         if let Ok(count) = &result {
-            moderation::note_read(*count, self.ends.machine.said());
+            moderation::note_read(*count, self.ends.machine.said(), &mut self.streamed);
         }
         match result {
             Ok(0) => Err(End::Gone(None)),

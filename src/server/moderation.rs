@@ -49,7 +49,9 @@ struct Moderation {
     /// Octets of a small read when the gate opened; `None`: it is closed.
     open: Option<u64>,
     vain: u32,
-    /// Somebody said a single thing.
+    /// How often it napped.
+    naps: u64,
+    /// Somebody who does not stream said a single thing.
     lone: bool,
     /// The gate does not open before.
     shut_until: Option<Instant>,
@@ -59,9 +61,13 @@ thread_local! {
     static LOOP: RefCell<Moderation> = RefCell::default();
 }
 
-/// A connection of this loop read so many octets, in which the client said something that may want an answer.
-pub(super) fn note_read(bytes: usize, said: bool) {
-    LOOP.with_borrow_mut(|moderation| moderation.note(bytes as u64, said));
+/// The nap after which a connection was last seen to stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Streamed(u64);
+
+/// A connection of this loop read so many octets; `said`: in which the client said something that may want an answer.
+pub(super) fn note_read(bytes: usize, said: bool, streamed: &mut Streamed) {
+    LOOP.with_borrow_mut(|moderation| moderation.note(bytes as u64, said, streamed));
 }
 
 /// The loop has nothing to do: it naps if that will gather something.
@@ -73,10 +79,16 @@ pub(super) fn before_park(now: impl Fn() -> Instant) {
 }
 
 impl Moderation {
-    fn note(&mut self, bytes: u64, said: bool) {
+    fn note(&mut self, bytes: u64, said: bool, streamed: &mut Streamed) {
         self.reads += 1;
         self.bytes += bytes;
-        self.lone |= said && self.open.is_some_and(|small| bytes < small * STREAM_MIN);
+        let Some(small) = self.open else { return };
+        if bytes >= small * STREAM_MIN {
+            streamed.0 = self.naps;
+        } else if streamed.0 != self.naps {
+            // Else it is what came while the rest was taken.
+            self.lone |= said;
+        }
     }
 
     /// Whether to nap.
@@ -110,6 +122,7 @@ impl Moderation {
             }
         }
         (self.reads, self.bytes, self.lone) = (0, 0, false);
+        self.naps += u64::from(self.open.is_some());
         self.open.is_some()
     }
 }
@@ -122,6 +135,7 @@ mod tests {
         moderation: Moderation,
         began: Instant,
         passed: Duration,
+        streamed: Streamed,
     }
 
     impl Loop {
@@ -131,6 +145,7 @@ mod tests {
                 moderation: Moderation::default(),
                 began: Instant::now(),
                 passed: Duration::ZERO,
+                streamed: Streamed::default(),
             }
         }
 
@@ -138,7 +153,7 @@ mod tests {
         fn run(&mut self, times: u32, bytes: u64, every: Duration) -> bool {
             let mut naps = false;
             for _ in 0..times {
-                self.moderation.note(bytes, true);
+                self.moderation.note(bytes, true, &mut self.streamed);
                 self.passed += every;
                 let now = self.began + self.passed;
                 naps = self.moderation.judge(|| now);
@@ -161,9 +176,14 @@ mod tests {
         let micros = Duration::from_micros;
         let mut moderated = Loop::new();
         assert!(moderated.run(256, 60, micros(5)));
-        moderated.moderation.note(21, false);
+        let other = &mut Streamed::default();
+        moderated.moderation.note(21, false, other);
         assert!(moderated.run(1, 6000, micros(250)), "acknowledgements only");
-        moderated.moderation.note(60, true);
+        let mut own = moderated.streamed;
+        moderated.moderation.note(6000, true, &mut own);
+        moderated.moderation.note(60, true, &mut own);
+        assert!(moderated.run(1, 6000, micros(250)), "the rest of a stream");
+        moderated.moderation.note(60, true, other);
         assert!(!moderated.run(1, 6000, micros(250)), "a request");
         let mut naps = |reads: u32| (0..reads).any(|_| moderated.run(1, 60, micros(5)));
         assert!(!naps(16_000), "for a while");

@@ -6,10 +6,9 @@ use std::cell::RefCell;
 const READ_BYTES: usize = 1024 * 1024;
 /// So many bytes that a machine left behind may stand before those that are read next.
 pub(super) const LEFT_BYTES_MAX: usize = READ_BYTES / 4 * 3;
-/// The same where there are many connections.
-const READ_BYTES_OF_MANY: usize = 64 * 1024;
-/// What reads of all connections may bring at once: a machine that must wait leaves behind what it was given.
-const ALL_READS_BYTES: usize = 32 * 1024 * 1024;
+/// The same while memory or disk is short: a publisher that is held back leaves behind what it was read, and there may be
+/// thousands of them.
+const READ_BYTES_IN_ALARM: usize = 16 * 1024;
 /// Output buffers that grew beyond this are given back to the allocator.
 const KEEP_BYTES: usize = 2 * 1024 * 1024;
 /// Spare output buffers kept by a loop.
@@ -20,9 +19,13 @@ thread_local! {
     static WRITE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes to take from a socket at once, among so many connections.
-pub(super) fn read_bytes(connections: usize) -> usize {
-    (ALL_READS_BYTES / connections.max(1)).clamp(READ_BYTES_OF_MANY, READ_BYTES)
+/// Bytes to take from a socket at once.
+pub(super) fn read_bytes(in_alarm: bool) -> usize {
+    if in_alarm {
+        READ_BYTES_IN_ALARM
+    } else {
+        READ_BYTES
+    }
 }
 
 /// Lends the loop's read buffer; not to be asked for again inside `act`.
@@ -46,17 +49,4 @@ pub(super) fn give_write_buffer(mut buffer: Vec<u8>) {
             spare.push(buffer);
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_all_connections_may_leave_behind_is_bounded() {
-        assert_eq!(read_bytes(0), READ_BYTES);
-        assert_eq!(read_bytes(32), READ_BYTES);
-        assert_eq!(read_bytes(256), 128 * 1024);
-        assert_eq!(read_bytes(100_000), READ_BYTES_OF_MANY);
-    }
 }

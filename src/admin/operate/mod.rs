@@ -241,6 +241,7 @@ impl Operator<'_> {
             | Operation::ListUserTopicPermissions { .. } => self.users(operation),
             Operation::AddVhost { .. }
             | Operation::UpdateVhost { .. }
+            | Operation::ProtectVhost { .. }
             | Operation::DeleteVhost { .. }
             | Operation::ListVhosts
             | Operation::Trace { .. }

@@ -17,6 +17,7 @@ use crate::broker::Protocol;
 use crate::broker::Watermark;
 use crate::definitions::LIMIT_MAX;
 use crate::definitions::Look;
+use crate::logs;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
 use crate::queue::QueueType;
@@ -208,6 +209,7 @@ impl Operator<'_> {
             "leveret_version": env!("CARGO_PKG_VERSION"),
             "erlang_version": "none",
             "data_directory": self.node.data_dir.display().to_string(),
+            "log_files": logs::locations(),
             "alarms": alarms.names(),
             "listeners": listeners,
             "memory": {

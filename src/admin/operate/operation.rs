@@ -112,6 +112,10 @@ pub enum Operation {
         tags: Option<Vec<String>>,
         default_queue_type: Option<String>,
     },
+    ProtectVhost {
+        name: String,
+        protected: bool,
+    },
     DeleteVhost {
         name: String,
     },

@@ -106,6 +106,12 @@ impl Operator<'_> {
                 let metadata = noted(known, description, tags, default_queue_type)?;
                 self.stored(self.broker.update_vhost(&vhost, metadata))
             }
+            Operation::ProtectVhost { name, protected } => {
+                let vhost = self.vhost(&name)?;
+                let mut metadata = VhostMetadata::clone(&vhost.metadata());
+                metadata.protected_from_deletion = protected;
+                self.stored(self.broker.update_vhost(&vhost, metadata))
+            }
             Operation::DeleteVhost { name } => {
                 let deleted = self.broker.delete_vhost(&name);
                 let lsn = deleted.map_err(|why| match why {

@@ -9,9 +9,7 @@ const TLS: &str = "this version of Leveret has no TLS";
 const SHOVEL: &str = "this version of Leveret has no shovels";
 const FEDERATION: &str = "this version of Leveret has no federation";
 const ENCRYPTED: &str = "values in Leveret's settings are not encrypted; protect the file instead";
-const LOG: &str =
-    "the log goes to the standard error of the process: ask what keeps it, such as journalctl";
-const PROTECTION: &str = "virtual hosts are not protected from deletion in this version of Leveret";
+const LOG: &str = "log_location shows where the log goes: read the file, or ask what keeps the standard error, such as journalctl";
 
 const COMMANDS: &[(&str, &str)] = &[
     ("join_cluster", CLUSTER),
@@ -125,8 +123,6 @@ const COMMANDS: &[(&str, &str)] = &[
         "list_operator_policies_with_classic_queue_mirroring",
         "list_operator_policies shows all",
     ),
-    ("enable_vhost_deletion_protection", PROTECTION),
-    ("disable_vhost_deletion_protection", PROTECTION),
     (
         "activate_free_disk_space_monitoring",
         "free disk space is always watched",

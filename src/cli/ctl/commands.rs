@@ -156,6 +156,16 @@ pub(super) enum Command {
         /// Tags
         tags: Vec<String>,
     },
+    /// Refuse to delete a virtual host from now on.
+    EnableVhostDeletionProtection {
+        /// Name
+        vhost: String,
+    },
+    /// Allow to delete a virtual host again.
+    DisableVhostDeletionProtection {
+        /// Name
+        vhost: String,
+    },
     /// Delete a virtual host with everything in it.
     DeleteVhost {
         /// Name

@@ -108,6 +108,11 @@ impl Tool {
             "Data directory",
             &[line("Node data directory", &state["data_directory"])],
         );
+        let logs: Vec<String> = items(&state["log_files"])
+            .iter()
+            .map(|file| format!(" * {}", file.as_str().unwrap_or_default()))
+            .collect();
+        self.section("Log file(s)", &logs);
         let alarms: Vec<String> = items(&state["alarms"])
             .iter()
             .map(|name| self.alarm(name))

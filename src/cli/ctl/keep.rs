@@ -147,8 +147,15 @@ impl Tool {
             )),
             Upkeep::LogLocation => {
                 self.banner(&format!("Log file location(s) on node {node} ..."));
-                self.call(Operation::Status)?;
-                self.done("<stderr>");
+                let status = self.call(Operation::Status)?;
+                let files = status["log_files"].as_array();
+                for file in files
+                    .into_iter()
+                    .flatten()
+                    .filter_map(serde_json::Value::as_str)
+                {
+                    self.done(file);
+                }
                 Ok(())
             }
             Upkeep::ListFeatureFlags { columns } => self.list(

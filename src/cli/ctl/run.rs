@@ -278,6 +278,20 @@ impl Tool {
                 };
                 self.act(&banner, operation)
             }
+            Command::EnableVhostDeletionProtection { vhost: name } => {
+                let banner = format!(
+                    "Protecting virtual host \"{name}\" from removal by updating its metadata..."
+                );
+                let protected = true;
+                self.act(&banner, Operation::ProtectVhost { name, protected })
+            }
+            Command::DisableVhostDeletionProtection { vhost: name } => {
+                let banner = format!(
+                    "Removing deletion protection from virtual host \"{name}\" by updating its metadata..."
+                );
+                let protected = false;
+                self.act(&banner, Operation::ProtectVhost { name, protected })
+            }
             Command::DeleteVhost { vhost: name } => {
                 let banner = format!("Deleting vhost \"{name}\" ...");
                 self.act(&banner, Operation::DeleteVhost { name })

@@ -95,11 +95,13 @@ fn alarm(client: &mut Script) {
     let reason = "low on memory".into();
     client.host.outbox.push(Parcel::Blocked { reason });
     client.run();
+    assert!(client.machine.feels_alarm());
 }
 
 #[test]
 fn a_publisher_is_blocked_with_its_next_publish() {
     let mut client = Script::open_channel(1).with_queue("q");
+    assert!(!client.machine.feels_alarm());
     alarm(&mut client);
     client.expect_nothing();
     assert!(client.machine.wants_input() && !client.machine.is_blocked());
