@@ -16,7 +16,11 @@ pub struct CategoryLevels {
 }
 
 /// The levels of one output.
-pub(super) struct Levels([AtomicU8; Category::ALL.len()]);
+pub(super) struct Levels {
+    now: [AtomicU8; Category::ALL.len()],
+    /// Of which nothing is ever shown here.
+    off: [bool; Category::ALL.len()],
+}
 
 impl Levels {
     /// A category's own level goes first, then the output's, then the default.
@@ -26,18 +30,21 @@ impl Levels {
             let own = own.map(|(_, level)| *level);
             own.or(output).unwrap_or(configured.default)
         });
-        Self(levels.map(|level| AtomicU8::new(level as u8)))
+        Self {
+            off: levels.map(|level| level == Level::None),
+            now: levels.map(|level| AtomicU8::new(level as u8)),
+        }
     }
 
     pub(super) fn of(&self, category: Category) -> Level {
-        Level::from_number(self.0[category as usize].load(Ordering::Relaxed))
+        Level::from_number(self.now[category as usize].load(Ordering::Relaxed))
     }
 
-    /// Sets all but those of which nothing is shown, as RabbitMQ does.
+    /// Sets all but those that the settings turned off.
     pub(super) fn set(&self, level: Level) {
         for category in Category::ALL {
-            if self.of(category) != Level::None {
-                self.0[category as usize].store(level as u8, Ordering::Relaxed);
+            if !self.off[category as usize] {
+                self.now[category as usize].store(level as u8, Ordering::Relaxed);
             }
         }
     }
@@ -84,6 +91,8 @@ mod tests {
         assert_eq!(levels.of(Category::Connection), Level::Debug);
         assert_eq!(levels.of(Category::Queue), Level::None);
         assert_eq!(levels.lowest(), Level::Debug);
+        levels.set(Level::None);
+        assert_eq!(levels.lowest(), Level::None);
         levels.set(Level::Critical);
         assert_eq!(levels.lowest(), Level::Critical);
     }
