@@ -27,6 +27,9 @@ use crate::protocol::output::Sink as _;
 /// Messages of this size that came in pieces keep the buffer they were put together in.
 const OWN_BUFFER_BYTES_MIN: usize = 16 * 1024;
 
+/// A chunk is not added to beyond this, however much came in one read: one message that lingers pins all of its chunk.
+const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
 /// `basic.publish`, for the ids in close.
 pub(super) const PUBLISH: MethodId = MethodId {
     class: 60,
@@ -92,7 +95,7 @@ impl Batch {
         self.reserved = true;
         let bytes = route.len() + content.header.len() + content.body.len();
         let octets = method_octets + content.consumed;
-        let messages = (rest_octets + method_octets) / octets;
+        let messages = (rest_octets.min(CHUNK_BYTES_MAX) + method_octets) / octets;
         self.builder.reserve(messages, messages * bytes);
     }
 
@@ -143,6 +146,9 @@ impl Connection {
         if self.batch.moving {
             self.flush_settles(turn);
         }
+        if self.batch.builder.held_bytes() >= CHUNK_BYTES_MAX {
+            self.flush_publishes(turn);
+        }
         let Some(channel) = self.channels.get_mut(&id) else {
             return Ok(0);
         };
@@ -167,7 +173,8 @@ impl Connection {
             content.body,
             content.traits,
         );
-        while let Some(again) = rest[taken..].strip_prefix(frame)
+        while self.batch.builder.held_bytes() < CHUNK_BYTES_MAX
+            && let Some(again) = rest[taken..].strip_prefix(frame)
             && let Some(content) = whole_content(again, id, frame_max, body_bytes_max, known)
         {
             self.batch.add_again(route, &content);

@@ -138,6 +138,9 @@ impl Meter {
     pub(super) fn restart(&mut self) -> Result<(), PerfError> {
         self.first = point(&self.run, self.process)?;
         self.last = point(&self.run, self.process)?;
+        // What some did before the clock was read counts too.
+        self.first.counts = Counts::default();
+        self.last.counts = Counts::default();
         self.own_before = self.own.usage()?;
         Ok(())
     }

@@ -166,3 +166,20 @@ fn after_close_nothing_counts_but_close_ok() {
     assert_eq!(client.machine.status(), Status::Closing);
     client.send("connection.close-ok").expect_finished(0);
 }
+
+/// A message that lingers pins its chunk: what comes in one read is handed over in pieces of 256 KiB.
+#[test]
+fn much_in_one_read_makes_several_runs() {
+    let mut client = Script::open_channel(1).with_queue("q");
+    let body = "x".repeat(1000);
+    let line = format!("basic.publish 1 key=q body={body}");
+    client.send_at_once(&vec![line.as_str(); 600]);
+    let runs: Vec<usize> = client
+        .host
+        .log
+        .iter()
+        .filter_map(|line| line.strip_prefix("publish 1  q ")?.parse().ok())
+        .collect();
+    assert_eq!(runs.iter().sum::<usize>(), 600, "{runs:?}");
+    assert!(runs.len() == 3 && runs[0] == runs[1], "{runs:?}");
+}
