@@ -80,7 +80,7 @@ impl LogFile {
     }
 
     /// Exchanges the file now; without old files to keep it is emptied.
-    pub(super) fn rotate(&mut self, now: &ZonedDateTime) -> io::Result<()> {
+    fn rotate(&mut self, now: &ZonedDateTime) -> io::Result<()> {
         let schedule = self.rotation.schedule;
         self.next = schedule.and_then(|schedule| schedule.next_after(now));
         self.open = None;
@@ -94,16 +94,6 @@ impl LogFile {
         })?;
         self.open = Some(append_to(&self.path)?);
         Ok(())
-    }
-
-    /// Lets go of the file, and opens it by its name again.
-    pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.open = Some(append_to(&self.path)?);
-        Ok(())
-    }
-
-    pub(super) fn keeps_old(&self) -> bool {
-        self.rotation.kept > 0
     }
 
     fn is_too_long(&self, more: usize) -> bool {

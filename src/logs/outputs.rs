@@ -211,20 +211,6 @@ impl Outputs {
         levels.min().unwrap_or(Level::None)
     }
 
-    pub(super) fn rotate(&self, now: &ZonedDateTime) -> io::Result<()> {
-        for output in &self.all {
-            if let Place::File(file) = &output.place {
-                let mut file = file.lock();
-                if file.keeps_old() {
-                    file.rotate(now)?;
-                } else {
-                    file.reopen()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn locations(&self) -> Vec<String> {
         let place = |output: &Output| match &output.place {
             Place::Stream(Stream::Stdout) => "<stdout>".to_owned(),

@@ -11,7 +11,7 @@ pub(super) async fn heavy<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let worked = tokio::task::spawn_blocking(work).await;
     worked.map_err(|error| {
-        tracing::error!(%error, "an HTTP request ended in a panic");
+        tracing::error!(%error, "an HTTP request ended in a panic; this is a fault of Leveret: please report it with the lines before this one");
         ApiError::Broken
     })
 }

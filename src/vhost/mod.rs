@@ -143,9 +143,7 @@ impl Shared {
 
     /// What queues of each type have counted since the node started, also those that are gone.
     pub fn queue_counts(&self) -> HashMap<QueueType, QueueCounts> {
-        let past = self.past_queues.lock();
-        let past = past.iter().map(|(kind, past)| (*kind, past.counts));
-        let mut all: HashMap<_, _> = past.collect();
+        let mut all = self.past(|past| past.counts);
         let queues: Vec<_> = self.queues.iter().map(|queue| Arc::clone(&queue)).collect();
         for queue in queues {
             let counts = queue.look(|state| state.stats());
@@ -156,9 +154,7 @@ impl Shared {
 
     /// What became of the messages in queues of each type since the node started, also in those that are gone.
     pub fn queue_histories(&self) -> HashMap<QueueType, QueueHistory> {
-        let past = self.past_queues.lock();
-        let past = past.iter().map(|(kind, past)| (*kind, past.history));
-        let mut all: HashMap<_, _> = past.collect();
+        let mut all = self.past(|past| past.history);
         let queues: Vec<_> = self.queues.iter().map(|queue| Arc::clone(&queue)).collect();
         for queue in queues {
             if let Some(history) = queue.look(|state| state.history().copied()) {
@@ -166,6 +162,14 @@ impl Shared {
             }
         }
         all
+    }
+
+    /// Of each type. The lock is let go before any queue is entered: a queue that ends takes it under its own.
+    fn past<T>(&self, pick: impl Fn(&Past) -> T) -> HashMap<QueueType, T> {
+        let past = self.past_queues.lock();
+        past.iter()
+            .map(|(kind, past)| (*kind, pick(past)))
+            .collect()
     }
 
     /// A queue is about to go: its counters stay.

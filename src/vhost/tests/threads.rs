@@ -302,3 +302,29 @@ fn whatever_threads_do_every_message_is_accounted_for() {
         assert_eq!(node.drain(name), [""; 0], "left in the store");
     }
 }
+
+/// A queue leaves its counters while it is held: whoever sums counters must not keep them from it while it waits for a queue.
+#[test]
+fn summing_counters_does_not_stop_a_queue_that_ends() {
+    const LONG: Duration = Duration::from_secs(10);
+    let node = Node::new();
+    let queue = node.declare_queue(durable("q"));
+    let summing = queue.look(|_| {
+        let sums = [Arc::clone(&node.shared), Arc::clone(&node.shared)];
+        let [counts, histories] = sums;
+        let summing = [
+            std::thread::spawn(move || drop(counts.queue_counts())),
+            std::thread::spawn(move || drop(histories.queue_histories())),
+        ];
+        // They are about to wait for this queue.
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(5));
+            let past = node.shared.past_queues.try_lock_for(LONG);
+            assert!(past.is_some(), "the counters are to be had");
+        }
+        summing
+    });
+    for thread in summing {
+        thread.join().expect("no panic");
+    }
+}
