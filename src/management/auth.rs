@@ -119,6 +119,22 @@ impl Caller {
         }
     }
 
+    /// The virtual hosts whose names, limits and figures the user may see: for who watches the node, all.
+    pub(super) fn watched_vhosts(&self, api: &Api) -> Vec<Arc<Vhost>> {
+        match self.monitors() {
+            true => api.broker.vhosts(),
+            false => self.vhosts(api),
+        }
+    }
+
+    /// As [`Caller::vhost`], of those that [`Caller::watched_vhosts`] has.
+    pub(super) fn watched_vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, ApiError> {
+        match self.monitors() {
+            true => api.broker.vhost(name).ok_or(ApiError::NotFound),
+            false => self.vhost(api, name),
+        }
+    }
+
     /// As [`Caller::vhost`], for who wants to add something to it.
     pub(super) fn vhost_to_change(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, ApiError> {
         match self.vhost(api, name) {
@@ -135,7 +151,7 @@ impl Caller {
     /// Parameters are for who makes policies.
     pub(super) fn check_policymaker(&self) -> Result<(), ApiError> {
         let allowed = self.user.has_tag("policymaker") || self.user.has_tag("administrator");
-        self.allow(allowed, "Not policymaker user")
+        self.allow(allowed, "User not authorised to access object")
     }
 
     /// What belongs to `owner` is for them, and for others if that is `allowed`.

@@ -5,12 +5,22 @@ use axum::extract::State;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::connection::host::QueueDeclare;
 use crate::management::Api;
 use crate::management::ApiError;
+use crate::management::acting::name_of;
 use crate::management::auth::Caller;
+use crate::management::messages;
 use crate::management::path::Names;
+use crate::model::Arguments;
+use crate::model::ExchangeName;
+use crate::model::QueueName;
+use crate::model::RoutingKey;
 
 type Answer = Result<Json<Value>, ApiError>;
+
+/// The queue that the test of a virtual host declares, RabbitMQ's name for it.
+const ALIVENESS_QUEUE: &str = "aliveness-test";
 
 fn check_store(api: &Api) -> Answer {
     match api.broker.store().failure() {
@@ -64,13 +74,40 @@ pub(super) async fn everything_on(
     check_store(&api)
 }
 
+/// RabbitMQ's test of the whole way of a message: the caller declares a queue, publishes to it and gets what is there.
+///
+/// The queue stays, so that frequent tests cost no declaration each.
 pub(super) async fn aliveness(
     caller: Caller,
     State(api): State<Api>,
     Names(vhost): Names<String>,
 ) -> Answer {
-    caller.vhost(&api, &vhost)?;
-    check_store(&api)
+    let vhost = caller.vhost(&api, &vhost)?;
+    let mut acting = api.act(&caller, &vhost)?;
+    let queue = name_of(QueueName::new(ALIVENESS_QUEUE))?;
+    let declare = QueueDeclare {
+        queue: queue.clone(),
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        arguments: Arguments::default(),
+    };
+    acting
+        .declare_queue(declare)
+        .map_err(ApiError::on_channel)?;
+    let exchange = name_of(ExchangeName::new(""))?;
+    let key = name_of(RoutingKey::new(ALIVENESS_QUEUE))?;
+    acting
+        .publish(messages::plain(&exchange, &key, b"test_message"))
+        .map_err(ApiError::on_channel)?;
+    let got = acting.get(&queue, true).map_err(ApiError::on_channel)?;
+    match got {
+        Some(_) => check_store(&api),
+        None => Err(ApiError::Unhealthy {
+            reason: format!("{ALIVENESS_QUEUE} queue is empty"),
+            details: Value::Null,
+        }),
+    }
 }
 
 pub(super) async fn virtual_hosts(_: Caller, State(api): State<Api>) -> Answer {

@@ -31,7 +31,7 @@ fn rows(api: &Api, kind: LimitKind, wanted: impl Fn(&str) -> bool) -> Vec<Value>
 }
 
 pub(super) async fn vhost_limits(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    let visible = caller.vhosts(&api);
+    let visible = caller.watched_vhosts(&api);
     let rows = rows(&api, LimitKind::Vhost, |name| {
         visible.iter().any(|vhost| **vhost.name() == *name)
     });
@@ -44,7 +44,7 @@ pub(super) async fn limits_of_vhost(
     Names(vhost): Names<String>,
     query: Query,
 ) -> Answer {
-    caller.vhost(&api, &vhost)?;
+    caller.watched_vhost(&api, &vhost)?;
     let rows = rows(&api, LimitKind::Vhost, |name| name == vhost);
     listing::reply(&query, rows, &["vhost"])
 }

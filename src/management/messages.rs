@@ -1,5 +1,6 @@
 //! `publish` and `get`: single messages over HTTP, for people and tests.
 
+use amq_protocol::protocol::basic::AMQPProperties;
 use axum::Json;
 use axum::extract::State;
 use base64::Engine;
@@ -24,6 +25,7 @@ use crate::model::RoutingKey;
 use crate::model::Run;
 use crate::model::RunBuilder;
 use crate::model::message;
+use crate::model::message::Traits;
 use crate::protocol::properties;
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -67,10 +69,31 @@ fn message(exchange: &ExchangeName, body: &mut Body) -> Result<Run, ApiError> {
     let header = properties::encode(&properties_from_json(&given).map_err(refused)?);
     let invalid = |error| ApiError::bad_request(format!("properties: {error}"));
     let traits = properties::scan(&header).map_err(invalid)?;
-    let route = message::route(exchange, &key);
+    Ok(single(
+        exchange,
+        &key,
+        &header,
+        &octets(&payload, &encoding)?,
+        traits,
+    ))
+}
+
+/// A message without properties.
+pub(super) fn plain(exchange: &ExchangeName, key: &RoutingKey, payload: &[u8]) -> Run {
+    let header = properties::encode(&AMQPProperties::default());
+    single(exchange, key, &header, payload, Traits::default())
+}
+
+fn single(
+    exchange: &ExchangeName,
+    key: &RoutingKey,
+    header: &[u8],
+    payload: &[u8],
+    traits: Traits,
+) -> Run {
     let mut builder = RunBuilder::default();
-    builder.push(&route, &header, &octets(&payload, &encoding)?, traits);
-    Ok(builder.finish())
+    builder.push(&message::route(exchange, key), header, payload, traits);
+    builder.finish()
 }
 
 pub(super) async fn publish(

@@ -80,11 +80,7 @@ fn rows(api: &Api, query: &Query, vhosts: &[Arc<Vhost>]) -> Result<Vec<Value>, A
 }
 
 pub(super) async fn vhosts(caller: Caller, State(api): State<Api>, query: Query) -> Answer {
-    let vhosts = if caller.monitors() {
-        api.broker.vhosts()
-    } else {
-        caller.vhosts(&api)
-    };
+    let vhosts = caller.watched_vhosts(&api);
     // It adds up all queues.
     heavy(move || listing::reply(&query, rows(&api, &query, &vhosts)?, &["name"])).await?
 }
@@ -95,10 +91,7 @@ pub(super) async fn vhost(
     Names(vhost): Names<String>,
     query: Query,
 ) -> Answer {
-    let vhost = match caller.monitors() {
-        true => api.broker.vhost(&vhost).ok_or(ApiError::NotFound)?,
-        false => caller.vhost(&api, &vhost)?,
-    };
+    let vhost = caller.watched_vhost(&api, &vhost)?;
     heavy(move || {
         let row = rows(&api, &query, &[vhost])?.pop().unwrap_or_default();
         Ok(Json(listing::with_columns(&query, row)))

@@ -330,6 +330,66 @@ fn settings_are_shown_to_administrators_alone() {
     );
     let refused = web::request(broker.http(), "GET", "/api/config/effective", Some("m:m"));
     check_unauthorised(&refused, "Not administrator user");
+    let refused = web::request(broker.http(), "GET", "/api/global-parameters", Some("m:m"));
+    check_unauthorised(&refused, "User not authorised to access object");
+}
+
+#[test]
+fn who_watches_the_node_sees_limits_without_permission() {
+    let broker = Broker::start();
+    let get = |path| web::request(broker.http(), "GET", path, Some("m:m"));
+    let put = |path, body| check_put(&broker, path, body, 201);
+    put(
+        "/api/users/m",
+        json!({"password": "m", "tags": "monitoring"}),
+    );
+    put("/api/vhosts/v", json!({}));
+    check_put(
+        &broker,
+        "/api/vhost-limits/v/max-queues",
+        json!({"value": 7}),
+        204,
+    );
+    let limits = json!([{"vhost": "v", "value": {"max-queues": 7}}]);
+    assert_eq!(get("/api/vhost-limits").json(), limits);
+    assert_eq!(get("/api/vhost-limits/v").json(), limits);
+    check_unauthorised(
+        &get("/api/queues/v"),
+        "User not authorised to access virtual host",
+    );
+}
+
+#[test]
+fn the_aliveness_test_takes_a_message_the_whole_way() {
+    let broker = Broker::start();
+    let test = |vhost: &str, who| {
+        let path = format!("/api/aliveness-test/{vhost}");
+        web::request(broker.http(), "GET", &path, Some(who))
+    };
+    let answer = test("%2F", "guest:guest");
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"status": "ok"}))
+    );
+    let queue = web::get(broker.http(), "/api/queues/%2F/aliveness-test").json();
+    assert_eq!(
+        (&queue["durable"], &queue["messages"]),
+        (&json!(false), &json!(0))
+    );
+    let full = json!({"pattern": "^aliveness-test$", "definition": {"max-length": 0}});
+    check_put(&broker, "/api/policies/%2F/full", full, 201);
+    let answer = test("%2F", "guest:guest");
+    let reason = "aliveness-test queue is empty";
+    let failed = json!({"status": "failed", "reason": reason});
+    assert_eq!((answer.status, answer.json()), (503, failed));
+    check_put(
+        &broker,
+        "/api/users/a",
+        json!({"password": "a", "tags": "administrator"}),
+        201,
+    );
+    check_unauthorised(&test("%2F", "a:a"), "Access refused.");
+    assert_eq!(test("nowhere", "guest:guest").status, 404);
 }
 
 #[track_caller]
