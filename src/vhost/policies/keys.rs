@@ -1,5 +1,5 @@
 //! The keys of policies: which values are wrong, which kinds of policy take them, how an operator's value and another's
-//! make one (RabbitMQ's `rabbit_policies`, `rabbit_mirror_queue_misc`, `rabbit_quorum_queue`).
+//! make one (RabbitMQ's `rabbit_policies`, `rabbit_quorum_queue`).
 //!
 //! What a key does to a queue or an exchange is known where it is obeyed. `ha-*` keys and placements are judged, kept
 //! and shown, and change nothing on one node; nor does `x-cache-persistence`, as in its plugin.
@@ -10,8 +10,19 @@ use crate::model::Permitted;
 use crate::model::release::Deprecated;
 use crate::vhost::policies::Definition;
 use crate::vhost::policies::PolicyKind;
+use crate::vhost::policies::mirroring;
 use crate::vhost::policies::term::pairs;
-use crate::vhost::policies::term::term;
+use crate::vhost::policies::values::age;
+use crate::vhost::policies::values::any;
+use crate::vhost::policies::values::at_least;
+use crate::vhost::policies::values::between;
+use crate::vhost::policies::values::cache_persistence;
+use crate::vhost::policies::values::deduplication;
+use crate::vhost::policies::values::master_locator;
+use crate::vhost::policies::values::one_of;
+use crate::vhost::policies::values::positive;
+use crate::vhost::policies::values::text;
+use crate::vhost::policies::values::version;
 
 /// Largest `stream-max-segment-size-bytes`.
 const SEGMENT_BYTES_MAX: i64 = 3_000_000_000;
@@ -224,7 +235,7 @@ pub(super) fn judge(
             (key.check)(value)?;
         }
     }
-    mirroring(definition, |name| known(name).is_some())?;
+    mirroring::judge(definition, |name| known(name).is_some())?;
     for key in GROUP {
         if let Some(value) = definition.get(key.name) {
             (key.check)(value)?;
@@ -243,87 +254,6 @@ pub(super) fn judge(
         "{} are not recognised policy settings",
         pairs(unknown())
     ))
-}
-
-/// `ha-*` depend on each other.
-fn mirroring(definition: &Definition, known: impl Fn(&str) -> bool) -> Result<(), String> {
-    let value = |name| definition.get(name).filter(|_| known(name));
-    let word =
-        |value: &Value, allowed: &[&str]| value.as_str().is_some_and(|v| allowed.contains(&v));
-    let Some(mode) = value("ha-mode") else {
-        let others = MIRRORING.iter().any(|key| value(key.name).is_some());
-        return if others {
-            Err(
-                "ha-mode must be specified to specify ha-params, ha-sync-mode or \
-                 ha-promote-on-shutdown"
-                    .to_owned(),
-            )
-        } else {
-            Ok(())
-        };
-    };
-    params(mode, value("ha-params"))?;
-    if let Some(sync) = value("ha-sync-mode")
-        && !word(sync, &["automatic", "manual"])
-    {
-        return Err(format!(
-            "ha-sync-mode must be \"manual\" or \"automatic\", got {}",
-            term(sync)
-        ));
-    }
-    if let Some(size) = value("ha-sync-batch-size")
-        && size.as_u64().is_none_or(|size| size == 0)
-    {
-        return Err(format!(
-            "ha-sync-batch-size takes an integer greater than 0, {} given",
-            term(size)
-        ));
-    }
-    for name in ["ha-promote-on-shutdown", "ha-promote-on-failure"] {
-        if let Some(promote) = value(name)
-            && !word(promote, &["always", "when-synced"])
-        {
-            return Err(format!(
-                "{name} must be \"always\" or \"when-synced\", got {}",
-                term(promote)
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn params(mode: &Value, params: Option<&Value>) -> Result<(), String> {
-    match (mode.as_str(), params) {
-        (Some("all"), None) => Ok(()),
-        (Some("all"), Some(_)) => Err("ha-mode=\"all\" does not take parameters".to_owned()),
-        (Some("exactly"), Some(count)) if count.as_u64().is_some_and(|count| count > 0) => Ok(()),
-        (Some("exactly"), other) => Err(format!(
-            "ha-mode=\"exactly\" takes an integer, {} given",
-            other.map_or_else(|| "none".to_owned(), term)
-        )),
-        (Some("nodes"), Some(Value::Array(nodes))) => {
-            let wrong: Vec<Value> = nodes
-                .iter()
-                .filter(|node| !node.is_string())
-                .cloned()
-                .collect();
-            if nodes.is_empty() {
-                Err("ha-mode=\"nodes\" list must be non-empty".to_owned())
-            } else if wrong.is_empty() {
-                Ok(())
-            } else {
-                Err(format!(
-                    "ha-mode=\"nodes\" takes a list of strings, {} was not a string",
-                    term(&Value::Array(wrong))
-                ))
-            }
-        }
-        (Some("nodes"), other) => Err(format!(
-            "ha-mode=\"nodes\" takes a list, {} given",
-            other.map_or_else(|| "none".to_owned(), term)
-        )),
-        (_, _) => Err(format!("{} is not a valid ha-mode value", term(mode))),
-    }
 }
 
 /// The value where a policy and an operator policy both have the key.
@@ -349,98 +279,6 @@ pub(super) fn merged(name: &str, own: &Value, operator: &Value) -> Value {
         own.clone()
     } else {
         operator.clone()
-    }
-}
-
-fn wrong(value: &Value, what: &str) -> Result<(), String> {
-    Err(format!("{} is not a valid {what}", term(value)))
-}
-
-fn any(_: &Value) -> Result<(), String> {
-    Ok(())
-}
-
-fn cache_persistence(value: &Value) -> Result<(), String> {
-    if matches!(value.as_str(), Some("disk" | "memory")) {
-        return Ok(());
-    }
-    Err(format!(
-        "\"x-cache-persistence\" must be either \"disk\" or \"memory\", got {}",
-        term(value)
-    ))
-}
-
-fn positive(name: &str, value: &Value) -> Result<(), String> {
-    if value.as_u64().is_some_and(|number| number > 0) {
-        return Ok(());
-    }
-    Err(format!(
-        "\"{name}\" must be an integer greater than 0, got {}",
-        term(value)
-    ))
-}
-
-fn deduplication(value: &Value) -> Result<(), String> {
-    if value.is_boolean() {
-        return Ok(());
-    }
-    Err(format!(
-        "\"x-message-deduplication\" must be a boolean, got {}",
-        term(value)
-    ))
-}
-
-fn text(value: &Value, what: &str) -> Result<(), String> {
-    if value.is_string() {
-        Ok(())
-    } else {
-        wrong(value, what)
-    }
-}
-
-fn one_of(allowed: &[&str], value: &Value, what: &str) -> Result<(), String> {
-    match value.as_str() {
-        Some(word) if allowed.contains(&word) => Ok(()),
-        _ => wrong(value, what),
-    }
-}
-
-fn at_least(min: i64, value: &Value, what: &str) -> Result<(), String> {
-    // Beyond i64 there are only larger ones.
-    let number = value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX));
-    match number {
-        Some(number) if number >= min => Ok(()),
-        _ => wrong(value, what),
-    }
-}
-
-fn between(min: i64, max: i64, value: &Value, what: &str) -> Result<(), String> {
-    match value.as_i64() {
-        Some(number) if (min..=max).contains(&number) => Ok(()),
-        _ => wrong(value, what),
-    }
-}
-
-fn version(value: &Value) -> Result<(), String> {
-    between(1, 2, value, "queue-version value")
-}
-
-fn master_locator(value: &Value) -> Result<(), String> {
-    one_of(&["min-masters", "client-local", "random"], value, "")
-        .map_err(|_| format!("{} invalid queue-master-locator value", term(value)))
-}
-
-/// `7D`: a number above 0 and a unit.
-fn age(value: &Value) -> Result<(), String> {
-    let parts = value.as_str().map(|age| {
-        let digits = age.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = age.split_at(digits);
-        let above_zero = number.bytes().any(|digit| digit != b'0');
-        (above_zero, unit)
-    });
-    match parts {
-        Some((true, "Y" | "M" | "D" | "h" | "m" | "s")) => Ok(()),
-        _ => wrong(value, "max age"),
     }
 }
 

@@ -9,8 +9,10 @@
 
 mod apply;
 mod keys;
+mod mirroring;
 mod policy;
 mod term;
+mod values;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
