@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::settings::SettingsError;
 use crate::settings::Sources;
 use crate::settings::log::full_key;
-use crate::settings::rules::Rule;
+use crate::settings::rule::Rule;
 use crate::settings::rules::nearest;
 use crate::settings::rules::rule;
 use crate::settings::sources::names_its_origin;

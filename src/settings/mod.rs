@@ -12,6 +12,7 @@ mod log;
 mod management;
 mod profile;
 mod prometheus;
+mod rule;
 mod rules;
 mod secret;
 mod sources;

@@ -12,8 +12,8 @@ use crate::settings::Override;
 use crate::settings::OwnLevel;
 use crate::settings::Settings;
 use crate::settings::Sources;
+use crate::settings::rule::Rule;
 use crate::settings::rules::RULES;
-use crate::settings::rules::Rule;
 
 const SHIPPED: &str = include_str!("../../conf/leveret.toml");
 
