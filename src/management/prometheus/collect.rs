@@ -149,6 +149,7 @@ impl Source<'_> {
             &self.broker.store().stats(),
             |_| true,
         ));
+        families.push(self.log_lines_dropped());
         families.extend(self.global());
         families.extend(self.runtime());
         let started = Number::Whole(self.started_at / 1000);

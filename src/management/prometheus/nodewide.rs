@@ -1,6 +1,7 @@
 //! What is of the node as a whole: what all clients did, also those that are gone, how long things took, its runtime and its memory.
 
 use crate::broker::Protocol;
+use crate::logs;
 use crate::management::prometheus::collect::Queues;
 use crate::management::prometheus::collect::Source;
 use crate::management::prometheus::collect::labelled;
@@ -103,6 +104,20 @@ impl Source<'_> {
             .collect();
         families.extend(labelled("", names::VHOSTS, &rows));
         families
+    }
+
+    /// Of the log.
+    pub(super) fn log_lines_dropped(&self) -> Family {
+        let rows = logs::lost().into_iter().map(|(output, count)| {
+            let labels = labels(&[("output", output)]);
+            (labels, Number::Whole(count))
+        });
+        Family::of(
+            "leveret_log_lines_dropped_total",
+            Kind::Counter,
+            "Total number of log lines that were lost, for want of room or because they could not be written",
+            rows,
+        )
     }
 
     /// What an Erlang node tells of its runtime.
