@@ -7,6 +7,7 @@ mod collect;
 mod gzip;
 mod names;
 mod nodewide;
+mod pieces;
 mod text;
 
 use std::io;
@@ -37,6 +38,7 @@ use crate::management::listener::WatchedListener;
 use collect::Source;
 use collect::Wanted;
 use gzip::Compressed;
+use pieces::InPieces;
 use text::Page;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -160,9 +162,9 @@ impl Exporter {
         match self.page(registry, query) {
             Some(page) if gzip::is_taken(headers) => {
                 let heads = [(CONTENT_TYPE, TEXT), (CONTENT_ENCODING, gzip::NAME)];
-                (heads, Body::new(Compressed::new(page))).into_response()
+                (heads, Body::new(InPieces(Compressed::new(page)))).into_response()
             }
-            Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(page)).into_response(),
+            Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(InPieces(page))).into_response(),
             None => (StatusCode::NOT_FOUND, "Unknown Registry").into_response(),
         }
     }
