@@ -41,9 +41,10 @@ struct Waiting {
     /// Of the lines, and of the one that is being written.
     bytes: usize,
     writing: bool,
-    /// Behind all lines that wait.
+    /// Lost behind all lines that wait, and not told yet.
+    gap: u64,
+    /// Ever.
     lost: u64,
-    lost_ever: u64,
 }
 
 struct Waits {
@@ -76,7 +77,7 @@ impl Writer {
         let mut waiting = self.shared.waiting.lock();
         let bytes = waiting.bytes + text.len();
         // A gap is closed when half of the room is free again: one notice for many lines, not one for each.
-        let room = if waiting.lost > 0 {
+        let room = if waiting.gap > 0 {
             bytes <= self.shared.bytes_max / 2
         } else {
             bytes <= self.shared.bytes_max
@@ -87,7 +88,7 @@ impl Writer {
             return;
         }
         waiting.bytes = bytes;
-        let lost_before = std::mem::take(&mut waiting.lost);
+        let lost_before = std::mem::take(&mut waiting.gap);
         waiting.lines.push_back(Waits {
             text: text.to_owned(),
             time: time.clone(),
@@ -107,18 +108,18 @@ impl Writer {
 
     /// Lines that were lost so far.
     pub(super) fn lost(&self) -> u64 {
-        self.shared.waiting.lock().lost_ever
+        self.shared.waiting.lock().lost
     }
 }
 
 impl Waiting {
     fn is_done(&self) -> bool {
-        self.lines.is_empty() && self.lost == 0 && !self.writing
+        self.lines.is_empty() && self.gap == 0 && !self.writing
     }
 
     fn lose(&mut self, count: u64) {
+        self.gap += count;
         self.lost += count;
-        self.lost_ever += count;
     }
 }
 
@@ -148,7 +149,7 @@ impl Shared {
     /// The next line, if not only how many were lost before it.
     fn take(&self) -> (Option<Waits>, u64) {
         let mut waiting = self.waiting.lock();
-        let has_none = |waiting: &mut Waiting| waiting.lines.is_empty() && waiting.lost == 0;
+        let has_none = |waiting: &mut Waiting| waiting.lines.is_empty() && waiting.gap == 0;
         self.came.wait_while(&mut waiting, has_none);
         waiting.writing = true;
         match waiting.lines.pop_front() {
@@ -156,14 +157,14 @@ impl Shared {
                 let lost = line.lost_before;
                 (Some(line), lost)
             }
-            None => (None, std::mem::take(&mut waiting.lost)),
+            None => (None, std::mem::take(&mut waiting.gap)),
         }
     }
 
     fn put_down(&self, bytes: usize, unwritten: u64) {
         let mut waiting = self.waiting.lock();
         waiting.bytes -= bytes;
-        waiting.lost_ever += unwritten;
+        waiting.lost += unwritten;
         waiting.writing = false;
         if waiting.is_done() {
             self.done.notify_all();
