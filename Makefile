@@ -7,7 +7,7 @@ SECONDS_FUZZ ?= 600
 .PHONY: all check test fuzz bench clean
 .PHONY: check-format check-lints check-docs check-dependencies
 .PHONY: test-tools test-rust test-release test-instructions test-compat test-suites test-php-orders test-python-orders test-crash test-oracle
-.PHONY: test-management test-command-line test-prometheus
+.PHONY: test-management test-command-line test-prometheus test-alarms
 
 # Stages share the machine's cores and one build directory: one after the other.
 .NOTPARALLEL:
@@ -35,7 +35,7 @@ check-dependencies:
 	fi
 
 ## All tests. Installs what they need on a Debian machine with rustup's Rust.
-test: test-rust test-instructions test-compat test-suites test-php-orders test-python-orders test-crash test-oracle test-management test-command-line test-prometheus
+test: test-rust test-instructions test-compat test-suites test-php-orders test-python-orders test-crash test-oracle test-management test-command-line test-prometheus test-alarms
 
 test-tools:
 	@$(STAGE) tools .ci/install-tools
@@ -78,6 +78,10 @@ test-command-line: test-release
 
 test-prometheus: test-release
 	@$(STAGE) prometheus compat-tests/prometheus/run
+	@$(STAGE) prometheus-compare compat-tests/prometheus/compare
+
+test-alarms: test-release
+	@$(STAGE) alarms compat-tests/alarms/run
 
 ## Every fuzz target, SECONDS_FUZZ (600) in total.
 fuzz: test-tools

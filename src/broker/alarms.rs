@@ -81,9 +81,14 @@ impl AlarmState {
         up.map(|(_, name)| name).collect()
     }
 
-    /// Why publishers are held back, as `connection.blocked` tells it.
+    /// Why publishers are held back, as `connection.blocked` tells it: in RabbitMQ's order.
     fn reason(&self) -> Cow<'static, str> {
-        format!("low on {}", self.names().join(" & ")).into()
+        match (self.disk, self.memory) {
+            (true, true) => "low on disk & memory",
+            (true, false) => "low on disk",
+            (false, _) => "low on memory",
+        }
+        .into()
     }
 
     fn look(&mut self, options: &AlarmOptions, levels: Levels) {
@@ -269,6 +274,6 @@ mod tests {
         state.look(&AlarmOptions::default(), levels(2 * GIB, 4 * GIB, 0));
         state.look(&AlarmOptions::default(), Levels::default());
         assert_eq!(state.names(), ["memory", "disk"]);
-        assert_eq!(state.reason(), "low on memory & disk");
+        assert_eq!(state.reason(), "low on disk & memory");
     }
 }

@@ -20,6 +20,7 @@ use crate::cli::options::connection_options;
 use crate::cli::options::management_options;
 use crate::cli::watch::Event;
 use crate::definitions;
+use crate::logs;
 use crate::management::Management;
 use crate::management::Node;
 use crate::management::Prometheus;
@@ -263,14 +264,24 @@ impl Runner {
             "Server startup complete; {} plugins started.",
             ctl::built_in_count()
         );
-        // Whoever started it may have closed its end.
-        let _ = writeln!(
-            std::io::stdout(),
+        let ready = format!(
             "Leveret {} is ready: AMQP on {}, HTTP on {http}{prometheus}, data in {}",
             env!("CARGO_PKG_VERSION"),
             list(&settings.listen),
             data.display()
         );
+        // Whoever started it may have closed its end, or may not read: signals must be heard all the same. What was logged comes first.
+        let announce = move || {
+            logs::flush();
+            writeln!(std::io::stdout(), "{ready}")
+        };
+        let thread = std::thread::Builder::new().name("ready".to_owned());
+        if let Err(error) = thread.spawn(announce) {
+            tracing::error!(
+                %error,
+                "the line that says the node is ready is not written: no thread can be started; raise the limit of processes"
+            );
+        }
     }
 }
 

@@ -14,6 +14,9 @@ mod serve;
 mod store;
 mod watch;
 
+use std::error::Error;
+use std::io;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +25,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::logs;
 use crate::settings::Override;
 
 /// An AMQP 0-9-1 broker that takes RabbitMQ's place.
@@ -169,10 +173,19 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::serve(args.config.clone(), args.overrides()),
         None => serve::serve(cli.serve.config.clone(), cli.serve.overrides()),
     };
+    end(done)
+}
+
+/// What is told at the end. Who does not read the log does not read this either, and must not be waited for.
+fn end(done: Result<(), Box<dyn Error>>) -> ExitCode {
+    let is_read = logs::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("leveret: {error}");
+            if is_read {
+                // Nobody may be there.
+                let _ = writeln!(io::stderr(), "leveret: {error}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -71,6 +71,11 @@ pub fn arguments_json(arguments: &Arguments) -> Value {
     table_json(arguments.table())
 }
 
+/// One of its entries.
+pub fn argument_json(arguments: &Arguments, key: &str) -> Option<Value> {
+    arguments.table().inner().get(key).map(value_json)
+}
+
 fn json_value(value: &Value, depth: usize) -> Result<AMQPValue, InvalidValue> {
     if depth > DEPTH_MAX {
         return Err(InvalidValue::Depth);

@@ -17,6 +17,7 @@ pub use import::Skipped;
 pub use import::import;
 pub use json::InvalidProperty;
 pub use json::InvalidValue;
+pub use json::argument_json;
 pub use json::arguments_from_json;
 pub use json::arguments_json;
 pub use json::properties_from_json;

@@ -3,6 +3,8 @@
 //!
 //! What the publishing thread itself would log is not published: a line about a published line would never end.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
@@ -27,7 +29,10 @@ pub enum Published {
 }
 
 /// Takes lines from the log.
-pub(super) struct Tap(SyncSender<Published>);
+pub(super) struct Tap {
+    lines: SyncSender<Published>,
+    lost: AtomicU64,
+}
 
 /// Lines that wait to be published.
 pub struct Lines {
@@ -40,14 +45,29 @@ pub struct Lines {
 /// A tap for the log and what comes out of it.
 pub(super) fn tap() -> (Tap, Lines) {
     let (sender, receiver) = sync_channel(LINES_MAX);
-    (Tap(sender.clone()), Lines { sender, receiver })
+    let tap = Tap {
+        lines: sender.clone(),
+        lost: AtomicU64::new(0),
+    };
+    (tap, Lines { sender, receiver })
 }
 
 impl Tap {
     pub(super) fn put(&self, level: &'static str, text: &str) {
         if std::thread::current().name() != Some(PUBLISHER) {
             let text = text.to_owned();
-            let _ = self.0.try_send(Published::Line { level, text });
+            if self
+                .lines
+                .try_send(Published::Line { level, text })
+                .is_err()
+            {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Lines that found the channel full so far.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 }

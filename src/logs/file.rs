@@ -1,8 +1,7 @@
 //! A log file that is exchanged for a new one when it is too old or too long.
 //!
 //! What was `name` becomes `name.0`, what was `name.0` becomes `name.1`, and so on, as with RabbitMQ. A file that somebody else has
-//! moved or removed is made anew with the next line, so that `logrotate` needs no signal. A line that cannot be written is lost: who
-//! logs must not wait for a disk, nor end because of it.
+//! moved or removed is made anew with the next line, so that `logrotate` needs no signal. A line that cannot be written is lost.
 
 use std::fs;
 use std::fs::File;
@@ -59,10 +58,6 @@ impl LogFile {
             file.rotate(now)?;
         }
         Ok(file)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(super) fn write(&mut self, line: &[u8], now: &ZonedDateTime) -> io::Result<()> {

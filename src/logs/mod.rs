@@ -1,8 +1,8 @@
 //! Log lines: which are shown where, and what they look like.
 //!
 //! One layer of `tracing` gives each line to every output that shows its category at its level: the console, a file, the log
-//! exchange. Lines are written where they are logged; nothing waits in between but what the exchange is to publish. Nothing is logged
-//! for each message, so that this is no part of the hot path.
+//! exchange. Who logs gives it its form and goes on; each output has a thread that writes what waits, and a bound of what may.
+//! Nothing is logged for each message, so that this is no part of the hot path.
 //!
 //! A span named `connection` tells which connection a line is about.
 
@@ -16,11 +16,16 @@ mod line;
 mod outputs;
 mod printable;
 mod schedule;
+mod writer;
 
+use std::backtrace::Backtrace;
+use std::backtrace::BacktraceStatus;
 use std::io;
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::ZonedDateTime;
@@ -66,6 +71,10 @@ pub struct LogOptions {
     pub levels: CategoryLevels,
     /// Lines about connections and channels that an output shows in a second; 0: any number.
     pub client_lines_per_second_max: u32,
+    /// Octets of lines that may wait for one output; what is more is lost.
+    pub waiting_bytes_max: usize,
+    /// How long an output that cannot be written may hold up the end of the process.
+    pub flush_timeout: Duration,
     /// On standard output or standard error.
     pub console: Option<Console>,
     /// In a file.
@@ -80,7 +89,11 @@ static LOGS: OnceLock<Arc<Logs>> = OnceLock::new();
 struct Logs {
     outputs: Outputs,
     zone: TimeZone,
+    flush_timeout: Duration,
 }
+
+/// How long a thread that panics waits at most until that is written, for it may be the end of the process.
+const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Starts logging, once a process. Answers the lines for the log exchange, if there are to be any.
 ///
@@ -89,14 +102,31 @@ struct Logs {
 pub fn start(options: &LogOptions) -> Result<Option<Lines>, LogError> {
     let zone = TimeZone::system();
     let (outputs, lines) = Outputs::open(options, &now(&zone))?;
-    let logs = Arc::new(Logs { outputs, zone });
+    let logs = Arc::new(Logs {
+        outputs,
+        zone,
+        flush_timeout: options.flush_timeout,
+    });
     LOGS.set(Arc::clone(&logs))
         .map_err(|_| LogError::StartedBefore)?;
     tracing_subscriber::registry()
-        .with(Writer(logs))
+        .with(Shown(Arc::clone(&logs)))
         .try_init()
         .map_err(|_| LogError::StartedBefore)?;
+    // The usual hook would write to standard error itself, and wait for whoever should read it.
+    std::panic::set_hook(Box::new(move |panic| logs.tell_panic(panic)));
     Ok(lines)
+}
+
+/// Waits until everything that was logged is written, or for as long as the settings allow. Whether it is.
+pub fn flush() -> bool {
+    LOGS.get()
+        .is_none_or(|logs| logs.outputs.flush(logs.flush_timeout))
+}
+
+/// Lines that were lost so far, by output: for want of room or because they could not be written.
+pub fn lost() -> Vec<(&'static str, u64)> {
+    LOGS.get().map_or_else(Vec::new, |logs| logs.outputs.lost())
 }
 
 /// Shows lines of this level and above from now on, in all outputs and categories but those that are off (RabbitMQ's
@@ -124,6 +154,9 @@ pub enum LogError {
         /// What the system says.
         source: io::Error,
     },
+    /// An output has a thread.
+    #[error("no thread for the log can be started: {0}; raise the limit of processes")]
+    Thread(#[source] io::Error),
     /// A process has one log.
     #[error("logging cannot be started twice")]
     StartedBefore,
@@ -139,19 +172,46 @@ impl Logs {
         // What each place in the code logs is decided once, and anew now.
         tracing::callsite::rebuild_interest_cache();
     }
+
+    fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
+        let thread = std::thread::current();
+        let place = panic.location().map(ToString::to_string);
+        let mut message = format!(
+            "thread '{}' panicked at {}:\n{}",
+            thread.name().unwrap_or("<unnamed>"),
+            place.unwrap_or_default(),
+            panic.payload_as_str().unwrap_or("no text")
+        );
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            message.push_str(&format!("\n{backtrace}"));
+        }
+        let line = Line {
+            time: &now(&self.zone),
+            level: Level::Error.name(),
+            category: Category::Default,
+            about: None,
+            fields: &Fields {
+                message,
+                others: Vec::new(),
+            },
+        };
+        self.outputs.write(&line, tracing::Level::ERROR);
+        self.outputs.flush(PANIC_FLUSH_TIMEOUT);
+    }
 }
 
-/// Writes lines as they come.
-struct Writer(Arc<Logs>);
+/// Gives lines to the outputs as they come.
+struct Shown(Arc<Logs>);
 
-impl Writer {
+impl Shown {
     fn shows(&self, line: &Metadata<'_>) -> bool {
         // Spans tell what lines are about, whatever is shown of their own category.
         line.is_span() || self.0.outputs.shows(Category::of(line), *line.level())
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Writer {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Shown {
     fn register_callsite(&self, line: &'static Metadata<'static>) -> Interest {
         if self.shows(line) {
             Interest::always()
@@ -194,9 +254,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Writer {
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
+        // Before the lock: values are told by code of others.
+        let mut fields = Fields::default();
+        values.record(&mut fields);
         if let Some(about) = span.extensions_mut().get_mut::<About>() {
-            let mut fields = Fields::default();
-            values.record(&mut fields);
             about.note(fields);
         }
     }
@@ -235,6 +296,8 @@ mod tests {
                 own: vec![(Category::Queue, Level::None)],
             },
             client_lines_per_second_max: 2,
+            waiting_bytes_max: 64 * 1024 * 1024,
+            flush_timeout: Duration::from_secs(30),
             console: None,
             file: Some(FileOutput {
                 path: path.clone(),
@@ -253,8 +316,9 @@ mod tests {
         let logs = Arc::new(Logs {
             outputs,
             zone: TimeZone::UTC,
+            flush_timeout: options.flush_timeout,
         });
-        let subscriber = tracing_subscriber::registry().with(Writer(Arc::clone(&logs)));
+        let subscriber = tracing_subscriber::registry().with(Shown(Arc::clone(&logs)));
         let say = || {
             tracing::debug!("a debug line");
             tracing::info!("an info line");
@@ -262,6 +326,7 @@ mod tests {
             tracing::error!("an error line");
         };
         let written = |ending: &str| -> Vec<String> {
+            assert!(logs.outputs.flush(logs.flush_timeout));
             let text = std::fs::read_to_string(dir.path().join(format!("a.log{ending}")));
             let text = text.expect("a file");
             let words = text.lines().map(|line| {
@@ -275,6 +340,7 @@ mod tests {
             assert_eq!(written(""), ["error"]);
             logs.set_level(Level::Debug);
             // As `logrotate` does it.
+            assert!(written("").len() == 1);
             std::fs::rename(&path, dir.path().join("a.log.0")).expect("moved");
             say();
             assert_eq!(written(""), ["debug", "info", "error"]);

@@ -4,8 +4,10 @@ use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::ZonedDateTime;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::Serialize;
@@ -24,6 +26,8 @@ use crate::logs::file::Rotation;
 use crate::logs::levels::Levels;
 use crate::logs::line::Fields;
 use crate::logs::line::Line;
+use crate::logs::writer::Sink;
+use crate::logs::writer::Writer;
 
 /// One of the process's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +82,16 @@ enum Shape {
 }
 
 enum Place {
-    Stream(Stream),
-    File(Mutex<LogFile>),
+    Console(Stream, Writer),
+    File(PathBuf, Writer),
     Exchange(Tap),
+}
+
+/// What the thread of an output writes to.
+struct Ending<W> {
+    place: W,
+    shape: Shape,
+    zone: TimeZone,
 }
 
 struct Output {
@@ -101,20 +112,21 @@ impl Outputs {
         now: &ZonedDateTime,
     ) -> Result<(Self, Option<Lines>), LogError> {
         let levels = |own| Levels::new(own, &options.levels);
+        let bytes_max = options.waiting_bytes_max;
         let mut outputs = Vec::new();
         if let Some(console) = &options.console {
             let terminal = match console.stream {
                 Stream::Stdout => io::stdout().is_terminal(),
                 Stream::Stderr => io::stderr().is_terminal(),
             };
+            let colours = console.colours.unwrap_or(terminal);
+            let shape = Shape::new(console.formatter, terminal, colours);
+            let ending = Ending::new(console.stream, shape, now);
+            let writer = Writer::start("console", bytes_max, ending).map_err(LogError::Thread)?;
             outputs.push(Output {
                 levels: levels(console.level),
-                shape: Shape::new(
-                    console.formatter,
-                    terminal,
-                    console.colours.unwrap_or(terminal),
-                ),
-                place: Place::Stream(console.stream),
+                shape,
+                place: Place::Console(console.stream, writer),
                 burst: Mutex::default(),
             });
         }
@@ -124,10 +136,13 @@ impl Outputs {
                 path: file.path.clone(),
                 source,
             })?;
+            let shape = Shape::new(file.formatter, false, false);
+            let ending = Ending::new(opened, shape, now);
+            let writer = Writer::start("file", bytes_max, ending).map_err(LogError::Thread)?;
             outputs.push(Output {
                 levels: levels(file.level),
-                shape: Shape::new(file.formatter, false, false),
-                place: Place::File(Mutex::new(opened)),
+                shape,
+                place: Place::File(file.path.clone(), writer),
                 burst: Mutex::default(),
             });
         }
@@ -213,12 +228,31 @@ impl Outputs {
 
     pub(super) fn locations(&self) -> Vec<String> {
         let place = |output: &Output| match &output.place {
-            Place::Stream(Stream::Stdout) => "<stdout>".to_owned(),
-            Place::Stream(Stream::Stderr) => "<stderr>".to_owned(),
-            Place::File(file) => file.lock().path().display().to_string(),
+            Place::Console(Stream::Stdout, _) => "<stdout>".to_owned(),
+            Place::Console(Stream::Stderr, _) => "<stderr>".to_owned(),
+            Place::File(path, _) => path.display().to_string(),
             Place::Exchange(_) => "exchange:amq.rabbitmq.log".to_owned(),
         };
         self.all.iter().map(place).collect()
+    }
+
+    /// Waits for each output, so long at most, until what came is written; whether all is.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
+        let flush = |all, output: &Output| match &output.place {
+            Place::Console(_, writer) | Place::File(_, writer) => writer.flush(timeout) && all,
+            Place::Exchange(_) => all,
+        };
+        self.all.iter().fold(true, flush)
+    }
+
+    /// Lines that each output has lost.
+    pub(super) fn lost(&self) -> Vec<(&'static str, u64)> {
+        let lost = |output: &Output| match &output.place {
+            Place::Console(_, writer) => ("console", writer.lost()),
+            Place::File(_, writer) => ("file", writer.lost()),
+            Place::Exchange(tap) => ("exchange", tap.lost()),
+        };
+        self.all.iter().map(lost).collect()
     }
 }
 
@@ -240,16 +274,59 @@ impl Shape {
 }
 
 impl Place {
-    /// A line that cannot be written is lost.
     fn write(&self, line: &Line<'_>, text: &str) {
-        let _ = match self {
-            Self::Stream(Stream::Stdout) => io::stdout().lock().write_all(text.as_bytes()),
-            Self::Stream(Stream::Stderr) => io::stderr().lock().write_all(text.as_bytes()),
-            Self::File(file) => file.lock().write(text.as_bytes(), line.time),
-            Self::Exchange(tap) => {
-                tap.put(line.level, text);
-                Ok(())
-            }
+        match self {
+            Self::Console(_, writer) | Self::File(_, writer) => writer.put(text, line.time),
+            Self::Exchange(tap) => tap.put(line.level, text),
+        }
+    }
+}
+
+impl<W> Ending<W> {
+    fn new(place: W, shape: Shape, now: &ZonedDateTime) -> Self {
+        let zone = now.time_zone().clone();
+        Self { place, shape, zone }
+    }
+
+    fn notice(&self, lost: u64) -> (String, ZonedDateTime) {
+        let time = super::now(&self.zone);
+        let message = format!(
+            "{lost} lines are missing here, for the log could not be written as fast as they came; see what reads it, or its disk, or raise \
+             log.waiting_bytes_max"
+        );
+        let told = Line {
+            time: &time,
+            level: Level::Warning.name(),
+            category: Category::Default,
+            about: None,
+            fields: &Fields {
+                message,
+                others: Vec::new(),
+            },
         };
+        (self.shape.give(&told), time)
+    }
+}
+
+impl Sink for Ending<Stream> {
+    fn write(&mut self, text: &[u8], _: &ZonedDateTime) -> io::Result<()> {
+        match self.place {
+            Stream::Stdout => io::stdout().lock().write_all(text),
+            Stream::Stderr => io::stderr().lock().write_all(text),
+        }
+    }
+
+    fn notice(&self, lost: u64) -> (String, ZonedDateTime) {
+        self.notice(lost)
+    }
+}
+
+impl Sink for Ending<LogFile> {
+    fn write(&mut self, text: &[u8], time: &ZonedDateTime) -> io::Result<()> {
+        self.place.write(text, time)
+    }
+
+    fn notice(&self, lost: u64) -> (String, ZonedDateTime) {
+        self.notice(lost)
     }
 }

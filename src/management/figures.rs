@@ -61,6 +61,7 @@ const QUEUE: [&str; 8] = [
 ];
 const QUEUE_PUBLISHING: usize = 1;
 const QUEUE_DELIVER_GET: [usize; 4] = [1, 2, 3, 4];
+const QUEUE_INDEXES: [usize; QUEUE.len()] = [0, 1, 2, 3, 4, 5, 6, 7];
 const QUEUE_READY: usize = 8;
 const QUEUE_UNACKED: usize = 9;
 
@@ -126,9 +127,12 @@ pub(super) fn message_values(messages: &Messages) -> Vec<u64> {
     ]
 }
 
-pub(super) fn queue_values(queue: &Queue) -> Vec<u64> {
+/// The counters of a queue, and its messages.
+pub(super) type QueueValues = [u64; QUEUE.len() + 2];
+
+pub(super) fn queue_values(queue: &Queue) -> QueueValues {
     let (stats, counts) = (queue.stats(), queue.counts());
-    vec![
+    [
         stats.publish,
         stats.deliver,
         stats.deliver_no_ack,
@@ -140,6 +144,37 @@ pub(super) fn queue_values(queue: &Queue) -> Vec<u64> {
         counts.ready,
         counts.unacked,
     ]
+}
+
+/// A field of a queue that is a sum of some of its values, or the rate of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct QueueFigure {
+    pub(super) of: &'static [usize],
+    pub(super) rate: bool,
+}
+
+impl QueueFigure {
+    /// The one with this dotted name.
+    pub(super) fn named(column: &str) -> Option<Self> {
+        let (figure, rate) = match column.strip_suffix("_details.rate") {
+            Some(figure) => (figure, true),
+            None => (column, false),
+        };
+        let of: &[usize] = match figure.strip_prefix("message_stats.") {
+            Some("deliver_get") => &QUEUE_DELIVER_GET,
+            Some(name) => {
+                let index = QUEUE.iter().position(|known| *known == name)?;
+                &QUEUE_INDEXES[index..=index]
+            }
+            None => match figure {
+                "messages" => &[QUEUE_READY, QUEUE_UNACKED],
+                "messages_ready" => &[QUEUE_READY],
+                "messages_unacknowledged" => &[QUEUE_UNACKED],
+                _ => return None,
+            },
+        };
+        Some(Self { of, rate })
+    }
 }
 
 /// All of one virtual host. `traffic` is that of its clients.
@@ -281,7 +316,7 @@ impl Api {
                 }),
                 Subject::Queue(id) => {
                     let queue = self.broker.queue_by_id(*id);
-                    queue.map(|queue| queue.look(queue_values))
+                    queue.map(|queue| queue.look(queue_values).to_vec())
                 }
                 Subject::Exchange(vhost, name) => {
                     let vhost = self.broker.vhost(vhost);

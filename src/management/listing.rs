@@ -18,6 +18,7 @@ use crate::management::heavy::heavy;
 use crate::management::query::Page;
 use crate::management::query::Query;
 use crate::management::rows::Rows;
+use crate::management::sort_key::SortKey;
 use crate::model::Pattern;
 
 /// Whole lists up to this are made at once.
@@ -37,11 +38,14 @@ pub(super) trait Listed: Send + Unpin + 'static {
     /// What a filter of names looks at; without a name an item stays.
     fn name<'i>(&self, item: &'i Self::Item) -> Option<&'i str>;
 
-    /// The value that rows are sorted by, under a dotted name. Better if the row need not be made for it.
-    fn column(&self, item: &Self::Item, column: &str) -> Value {
-        field(&self.row(item.clone()), column).clone()
+    /// Reads what rows are sorted by, under a dotted name. Better if the row need not be made for it.
+    fn sorted_by<'l>(&'l self, column: &'l str) -> SortBy<'l, Self::Item> {
+        Box::new(move |item| SortKey::of(field(&self.row(item.clone()), column)))
     }
 }
+
+/// Tells what an item is sorted by.
+pub(super) type SortBy<'l, T> = Box<dyn Fn(&T) -> SortKey + 'l>;
 
 /// Keys one behind the other: many items are compared without touching their memory again and again.
 #[derive(Default)]
@@ -108,12 +112,13 @@ fn arrange<L: Listed>(
             keyed.into_iter().map(|(_, item)| item).collect()
         }
         Some(column) => {
+            let read = list.sorted_by(column);
             let keyed = items.map(|item| {
                 let key = keys.write(list, &item);
-                (list.column(&item, column), key, item)
+                (read(&item), key, item)
             });
             let keyed = picked(keyed.collect(), range, |left, right| {
-                let order = compare(&left.0, &right.0);
+                let order = left.0.compare(&right.0);
                 directed(order.then_with(|| keys.compare(&left.1, &right.1)))
             });
             keyed.into_iter().map(|(.., item)| item).collect()
@@ -186,8 +191,8 @@ impl Listed for Made {
         item["name"].as_str()
     }
 
-    fn column(&self, item: &Value, column: &str) -> Value {
-        field(item, column).clone()
+    fn sorted_by<'l>(&'l self, column: &'l str) -> SortBy<'l, Value> {
+        Box::new(move |item| SortKey::of(field(item, column)))
     }
 }
 
@@ -255,6 +260,10 @@ impl NameFilter {
 
     fn takes(&self, name: &str) -> bool {
         match self {
+            Self::Contains(part) if name.is_ascii() => {
+                let mut parts = name.as_bytes().windows(part.len().max(1));
+                parts.any(|found| found.eq_ignore_ascii_case(part.as_bytes()))
+            }
             Self::Contains(part) => name.to_lowercase().contains(part),
             Self::Matches(pattern) => pattern.matches(name),
         }
@@ -316,26 +325,6 @@ pub(super) fn field<'a>(row: &'a Value, name: &str) -> &'a Value {
         .fold(row, |value, part| value.get(part).unwrap_or(NOTHING))
 }
 
-/// RabbitMQ's order: numbers, then words, then tables, then texts; what is not there is as 0.
-fn compare(left: &Value, right: &Value) -> Ordering {
-    let rank = |value: &Value| match value {
-        Value::Null | Value::Number(_) => 0,
-        Value::Bool(_) => 1,
-        Value::Object(_) => 2,
-        Value::Array(_) => 3,
-        Value::String(_) => 4,
-    };
-    match (left, right) {
-        (Value::String(left), Value::String(right)) => left.cmp(right),
-        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
-        _ if rank(left) == 0 && rank(right) == 0 => {
-            let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-            number(left).total_cmp(&number(right))
-        }
-        _ => rank(left).cmp(&rank(right)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +363,10 @@ mod tests {
             .map(|key| page[key].as_u64().unwrap())
             .collect();
         assert_eq!(counts, [20, 2, 10, 2, 2, 5]);
+        for (name, count) in [("0", 20), ("Q019", 1), ("q0199", 0), ("ü", 0)] {
+            let page = list(&format!("page=1&name={name}"), 20);
+            assert_eq!(page["filtered_count"], count, "{name}");
+        }
         let matched = list("page=1&name=^q01[23]$&use_regex=true", 20);
         assert_eq!(matched["filtered_count"], 2);
         let no_pattern = Query::parse("page=1&name=[&use_regex=true");

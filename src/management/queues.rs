@@ -19,6 +19,7 @@ use crate::management::body::Body;
 use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::consumers;
+use crate::management::figures::QueueValues;
 use crate::management::figures::Ranges;
 use crate::management::figures::put_lengths;
 use crate::management::figures::queue_message_stats;
@@ -26,8 +27,10 @@ use crate::management::figures::queue_values;
 use crate::management::listing;
 use crate::management::listing::Key;
 use crate::management::listing::Listed;
+use crate::management::listing::SortBy;
 use crate::management::path::Names;
 use crate::management::query::Query;
+use crate::management::queue_order;
 use crate::management::rates::Subject;
 use crate::management::time::rfc3339;
 use crate::model::QueueName;
@@ -42,7 +45,7 @@ type Item = Arc<QueueHandle>;
 
 /// How much of a queue is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Detail {
+pub(super) enum Detail {
     /// What it was declared as.
     Bare,
     /// That, and how many messages it has.
@@ -83,6 +86,62 @@ fn declared(queue: &QueueHandle, node: &str) -> Map<String, Value> {
     }
 }
 
+/// Reads one number of a queue.
+pub(super) type Number = fn(&QueueHandle, &Queue) -> u64;
+
+/// What is told of queues but streams.
+pub(super) const MOMENT: [(&str, Number); 7] = [
+    ("messages_persistent", |queue, state| {
+        let counts = state.counts();
+        u64::from(queue.durable) * (counts.ready + counts.unacked)
+    }),
+    ("messages_ram", |_, state| {
+        state.ready_in_memory() + state.counts().unacked
+    }),
+    ("message_bytes", |_, state| {
+        state.counts().ready_bytes + state.unacked_bytes()
+    }),
+    ("message_bytes_ready", |_, state| state.counts().ready_bytes),
+    ("message_bytes_unacknowledged", |_, state| {
+        state.unacked_bytes()
+    }),
+    ("message_bytes_persistent", |queue, state| {
+        u64::from(queue.durable) * (state.counts().ready_bytes + state.unacked_bytes())
+    }),
+    ("message_bytes_ram", |_, state| state.memory_bytes()),
+];
+
+/// What is told of classic queues alone.
+pub(super) const CLASSIC: [(&str, Number); 3] = [
+    ("messages_ready_ram", |_, state| state.ready_in_memory()),
+    ("messages_unacknowledged_ram", |_, state| {
+        state.counts().unacked
+    }),
+    ("messages_paged_out", |_, state| {
+        let ready = state.counts().ready;
+        ready.saturating_sub(state.ready_in_memory())
+    }),
+];
+
+/// Of the consumers' capacity, how much there is.
+pub(super) fn capacity(state: &Queue) -> f64 {
+    f64::from(u8::from(state.has_ready_consumer()))
+}
+
+/// The tag of the consumer that alone may consume because it said so.
+pub(super) fn exclusive_tag(state: &Queue) -> Option<String> {
+    let found = state.consumers().find(|consumer| consumer.exclusive);
+    found.map(|consumer| consumer.tag.as_str().to_owned())
+}
+
+/// That of the consumer whose turn it is.
+pub(super) fn active_tag(state: &Queue) -> Option<String> {
+    let found = state
+        .consumers()
+        .find(|consumer| state.activity(consumer.id) == Activity::SingleActive);
+    found.map(|consumer| consumer.tag.as_str().to_owned())
+}
+
 /// What is told of all types of queues in this moment, beside counters.
 fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
     let counts = state.counts();
@@ -93,53 +152,26 @@ fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
     if queue.queue_type == QueueType::Stream {
         return;
     }
-    let capacity = if state.has_ready_consumer() { 1.0 } else { 0.0 };
-    let (ready, unacked) = (counts.ready_bytes, state.unacked_bytes());
-    let here = state.ready_in_memory();
-    let persistent = if queue.durable {
-        counts.ready + counts.unacked
-    } else {
-        0
-    };
-    let persistent_bytes = if queue.durable { ready + unacked } else { 0 };
+    let capacity = capacity(state);
     let fields = [
         ("consumer_capacity", json!(capacity)),
         ("consumer_utilisation", json!(capacity)),
         ("garbage_collection", consumers::garbage_collection()),
-        ("messages_persistent", json!(persistent)),
-        ("messages_ram", json!(here + counts.unacked)),
-        ("message_bytes", json!(ready + unacked)),
-        ("message_bytes_ready", json!(ready)),
-        ("message_bytes_unacknowledged", json!(unacked)),
-        ("message_bytes_persistent", json!(persistent_bytes)),
-        ("message_bytes_ram", json!(state.memory_bytes())),
     ];
     row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+    row.extend(MOMENT.map(|(key, read)| (key.to_owned(), json!(read(queue, state)))));
 }
 
 /// What only queues of its type have.
 fn typed(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue, node: &str) {
     let counts = state.counts();
-    let tag = |wanted: &dyn Fn(&crate::queue::Consumer) -> bool| {
-        let found = state.consumers().find(|consumer| wanted(consumer));
-        found.map(|consumer| consumer.tag.as_str().to_owned())
-    };
-    let active = tag(&|consumer| state.activity(consumer.id) == Activity::SingleActive);
+    let active = active_tag(state);
     let fields: Vec<(&str, Value)> = match queue.queue_type {
         QueueType::Classic => vec![
-            (
-                "exclusive_consumer_tag",
-                json!(tag(&|consumer| consumer.exclusive)),
-            ),
+            ("exclusive_consumer_tag", json!(exclusive_tag(state))),
             ("single_active_consumer_tag", json!(active)),
             ("head_message_timestamp", Value::Null),
             ("idle_since", json!(rfc3339(state.used_at()))),
-            ("messages_ready_ram", json!(state.ready_in_memory())),
-            ("messages_unacknowledged_ram", json!(counts.unacked)),
-            (
-                "messages_paged_out",
-                json!(counts.ready.saturating_sub(state.ready_in_memory())),
-            ),
             ("message_bytes_paged_out", json!(0)),
             ("recoverable_slaves", Value::Null),
             ("storage_version", json!(2)),
@@ -165,14 +197,19 @@ fn typed(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue, node:
             ("readers", json!({ node: counts.consumers })),
         ],
     };
-    row.extend(
-        fields
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
-    );
+    let fields = fields.into_iter();
+    row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+    if queue.queue_type == QueueType::Classic {
+        row.extend(CLASSIC.map(|(key, read)| (key.to_owned(), json!(read(queue, state)))));
+    }
 }
 
-fn row(api: &Api, queue: &QueueHandle, detail: Detail, ranges: Ranges) -> Map<String, Value> {
+pub(super) fn row(
+    api: &Api,
+    queue: &QueueHandle,
+    detail: Detail,
+    ranges: Ranges,
+) -> Map<String, Value> {
     let node = &api.node.name;
     let mut row = declared(queue, node);
     match detail {
@@ -199,10 +236,10 @@ fn put_measured(
     row: &mut Map<String, Value>,
     api: &Api,
     queue: &QueueHandle,
-    values: Vec<u64>,
+    values: QueueValues,
     ranges: Ranges,
 ) {
-    let measured = api.measured(Subject::Queue(queue.id), values, ranges);
+    let measured = api.measured(Subject::Queue(queue.id), values.to_vec(), ranges);
     put_lengths(row, &measured, true, ranges.lengths);
     if let Some(stats) = queue_message_stats(&measured, ranges.messages) {
         row.insert("message_stats".to_owned(), stats.into());
@@ -211,9 +248,9 @@ fn put_measured(
 
 /// Queues as lists show them.
 pub(super) struct Queues {
-    api: Api,
-    detail: Detail,
-    ranges: Ranges,
+    pub(super) api: Api,
+    pub(super) detail: Detail,
+    pub(super) ranges: Ranges,
 }
 
 impl Listed for Queues {
@@ -232,38 +269,8 @@ impl Listed for Queues {
         Some(&queue.name)
     }
 
-    fn column(&self, queue: &Item, column: &str) -> Value {
-        let number = |read: fn(&Queue) -> u64| json!(queue.look(read));
-        let part = match column.split('.').next().unwrap_or_default() {
-            "name" => return json!(queue.name.as_str()),
-            "vhost" => return json!(queue.vhost.as_str()),
-            "messages" => return number(|state| state.counts().ready + state.counts().unacked),
-            "messages_ready" => return number(|state| state.counts().ready),
-            "messages_unacknowledged" => return number(|state| state.counts().unacked),
-            "consumers" => return number(|state| state.counts().consumers),
-            "memory" => return number(Queue::memory_bytes),
-            // The same of all queues.
-            "state" | "node" => return Value::Null,
-            "message_stats"
-            | "messages_details"
-            | "messages_ready_details"
-            | "messages_unacknowledged_details" => {
-                let mut row = Map::new();
-                let values = queue.look(queue_values);
-                put_measured(&mut row, &self.api, queue, values, self.ranges);
-                row
-            }
-            "type"
-            | "durable"
-            | "auto_delete"
-            | "exclusive"
-            | "arguments"
-            | "policy"
-            | "operator_policy"
-            | "effective_policy_definition" => declared(queue, &self.api.node.name),
-            _ => row(&self.api, queue, self.detail, self.ranges),
-        };
-        listing::field(&part.into(), column).clone()
+    fn sorted_by<'l>(&'l self, column: &'l str) -> SortBy<'l, Item> {
+        queue_order::sorted_by(self, column)
     }
 }
 

@@ -5,9 +5,9 @@
 //! the next rate needs them.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use serde_json::Map;
 use serde_json::Value;
@@ -52,29 +52,60 @@ pub(super) enum Subject {
 
 #[derive(Default)]
 struct Watched {
-    samples: VecDeque<(u64, Box<[u64]>)>,
+    samples: Samples,
     asked_at: u64,
     long: bool,
 }
 
+/// Times, each with the values of then: one behind the other, for lists look at very many of them.
+#[derive(Default)]
+struct Samples {
+    flat: Vec<u64>,
+    /// A time and its values.
+    width: usize,
+}
+
+impl Samples {
+    /// The oldest first.
+    fn all(&self) -> impl DoubleEndedIterator<Item = (u64, &[u64])> {
+        let samples = self.flat.chunks_exact(self.width.max(1));
+        samples.map(|sample| (sample[0], &sample[1..]))
+    }
+
+    /// Puts one behind those that are there, of which the youngest stay.
+    fn push(&mut self, at: u64, values: &[u64], most: usize) {
+        self.width = values.len() + 1;
+        let kept = (most - 1) * self.width;
+        let surplus = self.flat.len().saturating_sub(kept);
+        self.flat.drain(..surplus);
+        self.flat.reserve_exact(self.width);
+        self.flat.push(at);
+        self.flat.extend_from_slice(values);
+    }
+}
+
 impl Watched {
     fn add(&mut self, now: u64, values: &[u64]) {
-        let last = self.samples.back().map_or(0, |(at, _)| *at);
-        if now < last.saturating_add(YOUNG_MS) && !self.samples.is_empty() {
+        let last = self.samples.all().next_back();
+        if last.is_some_and(|(at, _)| now < at.saturating_add(YOUNG_MS)) {
             return;
         }
         let most = if self.long { HISTORY_MAX } else { SAMPLES_MAX };
-        while self.samples.len() >= most {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((now, values.into()));
+        self.samples.push(now, values, most);
     }
 
-    /// What the values are compared with: the youngest sample that is old enough, else the oldest.
-    fn past(&self, now: u64) -> Option<&(u64, Box<[u64]>)> {
-        let old = |sample: &&(u64, Box<[u64]>)| sample.0 + YOUNG_MS <= now;
-        self.samples.iter().rev().find(old).or(self.samples.front())
+    /// What the values are compared with: the youngest sample that is old enough, else the oldest. And how many seconds ago that was.
+    fn past(&self, now: u64) -> Option<(f64, &[u64])> {
+        let old = |sample: &(u64, &[u64])| sample.0 + YOUNG_MS <= now;
+        let found = self.samples.all().rev().find(old);
+        let (at, values) = found.or(self.samples.all().next())?;
+        (at < now).then(|| ((now - at) as f64 / 1000.0, values))
     }
+}
+
+/// What a value grew by in a second.
+fn rate(now: u64, past: u64, seconds: f64) -> f64 {
+    (now as f64 - past as f64) / seconds
 }
 
 /// Values of one moment with their rates, and those before if a chart is wanted.
@@ -88,7 +119,9 @@ pub(super) struct Measured {
 
 /// All objects that somebody looks at.
 #[derive(Default)]
-pub(super) struct Meters(Mutex<HashMap<Subject, Watched>>);
+pub(super) struct Meters(Mutex<Subjects>);
+
+type Subjects = HashMap<Subject, Watched, RandomState>;
 
 impl Meters {
     /// The rates of `values`, which are those of `subject` now. With `long` their history too.
@@ -100,29 +133,25 @@ impl Meters {
         long: bool,
     ) -> Measured {
         let mut all = self.0.lock();
-        if all.len() >= SUBJECTS_MAX && !all.contains_key(&subject) {
+        let Some(watched) = watch(&mut all, subject, now) else {
             return Measured::still(now, values);
-        }
-        let watched = all.entry(subject).or_default();
-        watched.asked_at = now;
+        };
         watched.long |= long;
         let rates = match watched.past(now) {
-            Some((at, past)) if *at < now => {
-                let seconds = (now - at) as f64 / 1000.0;
+            Some((seconds, past)) => {
                 let pairs = values.iter().zip(past);
                 pairs
-                    .map(|(now, past)| (*now as f64 - *past as f64) / seconds)
+                    .map(|(now, past)| rate(*now, *past, seconds))
                     .collect()
             }
-            _ => vec![0.0; values.len()],
+            None => vec![0.0; values.len()],
         };
         watched.add(now, &values);
         let history = match long {
-            true => watched
-                .samples
-                .iter()
-                .map(|(at, values)| (*at, values.to_vec()))
-                .collect(),
+            true => {
+                let samples = watched.samples.all();
+                samples.map(|(at, values)| (at, values.to_vec())).collect()
+            }
             false => Vec::new(),
         };
         Measured {
@@ -133,13 +162,27 @@ impl Meters {
         }
     }
 
+    /// The rate of the sum of some values.
+    pub(super) fn rate(&self, subject: Subject, now: u64, values: &[u64], of: &[usize]) -> f64 {
+        let mut all = self.0.lock();
+        let Some(watched) = watch(&mut all, subject, now) else {
+            return 0.0;
+        };
+        let sum = watched.past(now).map(|(seconds, past)| {
+            let rates = of.iter().map(|at| rate(values[*at], past[*at], seconds));
+            rates.sum()
+        });
+        watched.add(now, values);
+        sum.unwrap_or(0.0)
+    }
+
     /// Those to be sampled now; others are forgotten.
     pub(super) fn due(&self, now: u64) -> Vec<Subject> {
         let mut all = self.0.lock();
         all.retain(|_, watched| watched.asked_at.saturating_add(FORGET_MS) > now);
         if all.is_empty() {
             // Also the room that many objects took.
-            *all = HashMap::new();
+            *all = Subjects::default();
         }
         all.keys().cloned().collect()
     }
@@ -158,6 +201,16 @@ impl Meters {
             }
         }
     }
+}
+
+/// Notes that somebody asks for it; nothing if there is no room for one more.
+fn watch(all: &mut Subjects, subject: Subject, now: u64) -> Option<&mut Watched> {
+    if all.len() >= SUBJECTS_MAX && !all.contains_key(&subject) {
+        return None;
+    }
+    let watched = all.entry(subject).or_default();
+    watched.asked_at = now;
+    Some(watched)
 }
 
 impl Measured {
@@ -269,6 +322,13 @@ mod tests {
         assert_eq!(look(NOW + 6000, 260), 160.0 / 6.0);
         assert_eq!(look(NOW + 11_000, 200), 0.0);
         assert_eq!(look(NOW + 21_000, 100), -10.0);
+        // The same without what else is known.
+        let rate = meters.rate(Subject::Node, NOW + 31_000, &[150], &[0]);
+        assert_eq!(rate, 5.0);
+        let sum = meters.rate(Subject::Queue(QueueId(1)), NOW, &[5, 5], &[0, 1]);
+        assert_eq!(sum, 0.0);
+        let sum = meters.rate(Subject::Queue(QueueId(1)), NOW + 5000, &[15, 10], &[0, 1]);
+        assert_eq!(sum, 3.0);
     }
 
     #[test]

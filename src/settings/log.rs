@@ -2,6 +2,7 @@
 //! `log.file.name` and `log.exchange.enabled`, for TOML has no key that is a value and a table.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -78,6 +79,10 @@ pub struct LogSettings {
     pub default_level: Level,
     /// Lines about connections and channels that an output shows in a second; 0: any number.
     pub client_lines_per_second_max: u32,
+    /// Octets of lines that may wait for one output to be written.
+    pub waiting_bytes_max: u64,
+    /// Milliseconds that an output which cannot be written may hold up the end of the process.
+    pub flush_timeout: u64,
     /// Of connections.
     #[serde(rename = "connection.level")]
     pub connection_level: OwnLevel,
@@ -148,6 +153,8 @@ impl Default for LogSettings {
             exchange_formatter: Formatter::Plaintext,
             default_level: Level::Info,
             client_lines_per_second_max: 500,
+            waiting_bytes_max: 4 * 1024 * 1024,
+            flush_timeout: 1000,
             connection_level: level,
             channel_level: level,
             queue_level: level,
@@ -183,6 +190,8 @@ impl LogSettings {
         LogOptions {
             levels,
             client_lines_per_second_max: self.client_lines_per_second_max,
+            waiting_bytes_max: usize::try_from(self.waiting_bytes_max).unwrap_or(usize::MAX),
+            flush_timeout: Duration::from_millis(self.flush_timeout),
             console: self.console.then(|| Console {
                 stream: self.console_stdio,
                 level: self.console_level.own(),

@@ -152,6 +152,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("management.disable_stats", Rule::Flag),
     ("management.enable_queue_totals", Rule::Flag),
     ("log.client_lines_per_second_max", count(0, 1_000_000)),
+    ("log.waiting_bytes_max", bytes(65_536, 1024 * MIB)),
+    ("log.flush_timeout", milliseconds(0, 60_000)),
     ("log.connection.level", Rule::Word(OWN_LEVELS)),
     ("log.channel.level", Rule::Word(OWN_LEVELS)),
     ("log.queue.level", Rule::Word(OWN_LEVELS)),

@@ -30,7 +30,7 @@ fn publishers_wait_while_memory_and_disk_are_short() {
     publisher.declare_queue("q", 0);
     publisher.send(&encode::publish(1, ("", "q"), 0, encode::PERSISTENT, b"a"));
     let told = publisher.expect(0, BLOCKED);
-    assert_eq!(Arguments(&told).text(), "low on memory & disk");
+    assert_eq!(Arguments(&told).text(), "low on disk & memory");
     let mut consumer = Wire::with_channel(broker.amqp());
     assert_eq!(consumer.declare_queue("q", 0), (0, 0));
     consumer.close();

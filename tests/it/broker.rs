@@ -36,6 +36,8 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// A command line of `leveret`, apart from the settings of whoever runs the tests.
 pub(crate) struct Launch {
     command: Command,
+    /// Where the log goes, if not into its file.
+    stderr: Option<Stdio>,
     /// Working directory, log, settings file and, unless told otherwise, data.
     home: TempDir,
 }
@@ -62,7 +64,11 @@ impl Launch {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        Self { command, home }
+        Self {
+            command,
+            stderr: None,
+            home,
+        }
     }
 
     /// `leveret serve` on free ports of this machine, in a directory of its own.
@@ -105,6 +111,12 @@ impl Launch {
         self.through_shell(&format!("trap '' XFSZ && ulimit -f {}", bytes / 512))
     }
 
+    /// The log goes there, and [`Broker::log`] is empty.
+    pub(crate) fn stderr(mut self, place: impl Into<Stdio>) -> Self {
+        self.stderr = Some(place.into());
+        self
+    }
+
     fn through_shell(mut self, prepare: &str) -> Self {
         let mut prepared = Command::new("sh");
         prepared
@@ -127,7 +139,8 @@ impl Launch {
 
     fn spawn(mut self) -> (Child, TempDir) {
         let log = File::create(self.home.path().join("log")).unwrap();
-        let child = self.command.stderr(log).spawn().unwrap();
+        let stderr = self.stderr.unwrap_or_else(|| log.into());
+        let child = self.command.stderr(stderr).spawn().unwrap();
         (child, self.home)
     }
 

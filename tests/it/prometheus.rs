@@ -74,9 +74,15 @@ fn pages_tell_of_objects_together_and_apart() {
     wire.get(1, "a\"b", true).unwrap();
 
     let sums = scrape(address, "/metrics");
+    // Its name in RabbitMQ, and a slash.
+    for same in ["/metrics/", "/metrics/default", "/metrics/default/"] {
+        assert!(scrape(address, same).keys().eq(sums.keys()), "{same}");
+    }
     check(
         &sums,
         &[
+            ("rabbitmq_queue_messages_published_total", 3.0),
+            ("rabbitmq_queue_messages_paged_out", 0.0),
             ("rabbitmq_queue_messages_ready", 2.0),
             ("rabbitmq_queue_messages_bytes", 8.0),
             ("rabbitmq_queues", 2.0),
@@ -153,8 +159,14 @@ fn what_is_asked_for_in_detail_is_told_and_nothing_else() {
     );
     let coarse = "/metrics/detailed?family=queue_coarse_metrics&vhost=";
     let ready = "rabbitmq_detailed_queue_messages_ready{vhost=\"/\",queue=\"q\"}";
-    // A virtual host that is not there filters nothing, as in RabbitMQ.
-    for (vhost, told) in [("%2F", true), ("two", false), ("nowhere", true)] {
+    // A virtual host that is not there has nothing to tell.
+    for (vhost, told) in [
+        ("%2F", true),
+        ("%2F&vhost=nowhere", true),
+        ("two", false),
+        ("nowhere", false),
+        ("", false),
+    ] {
         let series = scrape(address, &format!("{coarse}{vhost}"));
         assert_eq!(series.contains_key(ready), told, "{vhost}");
     }
@@ -186,7 +198,19 @@ fn other_pages_and_other_formats_are_refused() {
     }
     let unknown = web::request(address, "GET", "/metrics/unknown", None);
     assert_eq!(unknown.body, "Unknown Registry");
-    assert_eq!(web::request(address, "POST", "/metrics", None).status, 405);
+    let elsewhere = web::request(address, "GET", "/metricsooops", None);
+    assert_eq!(
+        elsewhere.body,
+        "{\"error\":\"Object Not Found\",\"reason\":\"Not Found\"}"
+    );
+    for page in ["/metrics", "/metrics/", "/metrics/per-object"] {
+        for (method, status) in [("POST", 405), ("OPTIONS", 200), ("HEAD", 204)] {
+            let answer = web::request(address, method, page, None);
+            assert_eq!((answer.status, &*answer.body), (status, ""), "{method}");
+            let allowed = (status != 204).then_some("HEAD, GET, OPTIONS");
+            assert_eq!(answer.header("allow"), allowed, "{method}");
+        }
+    }
     let only =
         "GET /metrics HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
     assert_eq!(web::send(address, only.as_bytes()).status, 406);
@@ -256,12 +280,16 @@ fn logins_are_counted_by_protocol() {
     refused.expect(0, (10, 10));
     refused.send(&encode::start_ok(&[], "PLAIN", &wrong.plain()));
     assert_eq!(web::get(broker.http(), "/api/whoami").status, 200);
-    becomes(address, "rabbitmq_auth_attempts_failed_total", 1.0);
+    let series = |name: &str, protocol: &str| {
+        format!("rabbitmq_auth_attempts_{name}{{protocol=\"{protocol}\"}}")
+    };
+    becomes(address, &series("failed_total", "amqp091"), 1.0);
     check(
         &scrape(address, "/metrics"),
         &[
-            ("rabbitmq_auth_attempts_total", 3.0),
-            ("rabbitmq_auth_attempts_succeeded_total", 2.0),
+            (&series("total", "amqp091"), 2.0),
+            (&series("succeeded_total", "amqp091"), 1.0),
+            (&series("succeeded_total", "http"), 1.0),
         ],
     );
     let by_protocol = scrape(address, "/metrics/detailed?family=auth_attempt_metrics");

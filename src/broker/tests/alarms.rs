@@ -44,7 +44,7 @@ fn connections_hear_of_each_change_once() {
     assert_eq!(heard(&mut client), ["low on memory"]);
     assert!(node.alarms().memory && !node.alarms().disk);
     node.weigh(BOTH);
-    assert_eq!(heard(&mut client), ["low on memory & disk"]);
+    assert_eq!(heard(&mut client), ["low on disk & memory"]);
     node.weigh(FINE);
     node.weigh(FINE);
     assert_eq!(heard(&mut client), ["-"]);

@@ -35,8 +35,8 @@ pub(super) struct Source<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) families: HashSet<String>,
-    /// Empty: all.
-    pub(super) vhosts: HashSet<String>,
+    /// `None`: all.
+    pub(super) vhosts: Option<HashSet<String>>,
 }
 
 pub(super) type Queues = Arc<Vec<Arc<QueueHandle>>>;
@@ -66,7 +66,8 @@ impl Source<'_> {
             .collect();
         families.extend(summed(names::CHANNELS, &sums(names::CHANNELS, &channels)));
         families.push(self.oldest_of_all());
-        families.extend(summed(names::AUTH_ATTEMPTS, &self.auth_sums()));
+        families.push(self.published_to_queues());
+        families.extend(self.auth_attempts("rabbitmq_"));
         families.extend(self.totals());
         families.extend(self.identity("aggregated"));
         Page::new(families)
@@ -100,7 +101,8 @@ impl Source<'_> {
                 family == "queue_consumer_count" && wanted.families.contains("queue_metrics");
             wanted.families.contains(family) && !doubled
         };
-        let vhost = |name: &str| wanted.vhosts.is_empty() || wanted.vhosts.contains(name);
+        let vhosts = wanted.vhosts.as_ref();
+        let vhost = |name: &str| vhosts.is_none_or(|vhosts| vhosts.contains(name));
         let figures = self.figures();
         let mut families = singles(PREFIX, names::NODE, &figures, is_wanted);
         if is_wanted("node_metrics") {
@@ -113,7 +115,7 @@ impl Source<'_> {
             families.push(self.oldest("leveret_detailed_", &self.queues(&vhost)));
         }
         families.extend(self.objects(PREFIX, is_wanted, &vhost));
-        families.extend(self.cluster_wide(is_wanted, &vhost));
+        families.extend(self.cluster_wide(is_wanted));
         let about_queues = [
             "queue_coarse_metrics",
             "queue_consumer_count",
@@ -149,6 +151,7 @@ impl Source<'_> {
             &self.broker.store().stats(),
             |_| true,
         ));
+        families.push(self.log_lines_dropped());
         families.extend(self.global());
         families.extend(self.runtime());
         let started = Number::Whole(self.started_at / 1000);
@@ -200,6 +203,17 @@ impl Source<'_> {
         sums
     }
 
+    fn published_to_queues(&self) -> Family {
+        let counts = self.broker.queue_counts();
+        let count = counts.values().map(|counts| counts.publish).sum();
+        Family::single(
+            "rabbitmq_queue_messages_published_total",
+            Kind::Counter,
+            "Total number of messages published to queues",
+            Number::Whole(count),
+        )
+    }
+
     fn objects(
         &self,
         prefix: &'static str,
@@ -230,11 +244,10 @@ impl Source<'_> {
         for metric in once_each(names::CONNECTIONS, &is_wanted) {
             let read = metric.read;
             families.push(each(prefix, metric, &connections, move |connection| {
+                // RabbitMQ's label of connections, too.
                 let id = format!("<0.{}.0>", connection.id.0);
-                (
-                    labels(&[("connection", &id)]),
-                    Number::Whole(read(connection)),
-                )
+                let labels = labels(&[("channel", &id)]);
+                (labels, Number::Whole(read(connection)))
             }));
         }
         let of_connection = |connection: &Arc<ConnectionInfo>| {
@@ -269,12 +282,8 @@ impl Source<'_> {
         families
     }
 
-    /// What is the same on every node of a cluster.
-    fn cluster_wide(
-        &self,
-        is_wanted: impl Fn(&str) -> bool,
-        vhost: &dyn Fn(&str) -> bool,
-    ) -> Vec<Family> {
+    /// What is the same on every node of a cluster. As in RabbitMQ it is told of all virtual hosts.
+    fn cluster_wide(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Family> {
         let mut families = Vec::new();
         if is_wanted("vhost_status") {
             let vhosts = self.broker.vhosts().into_iter();
@@ -288,7 +297,7 @@ impl Source<'_> {
                 rows.into_iter(),
             ));
         }
-        let mut exchanges = self.exchanges(vhost);
+        let mut exchanges = self.exchanges(|_| true);
         exchanges.retain(|exchange| !exchange.it.is_default() && !exchange.it.internal);
         let exchanges = Arc::new(exchanges);
         let metrics: [(&str, &Metric<Exchange>); 2] = [

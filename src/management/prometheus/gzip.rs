@@ -1,19 +1,14 @@
 //! Pages compressed while they are made: at no time is there more of one than a piece.
 
-use std::convert::Infallible;
 use std::io::Write;
-use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 
 use axum::body::Bytes;
-use axum::body::HttpBody;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_ENCODING;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body::Frame;
 
+use crate::management::prometheus::pieces::Pieces;
 use crate::management::prometheus::text::Page;
 
 /// As the headers have it.
@@ -49,33 +44,21 @@ impl Compressed {
             encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())),
         }
     }
+}
 
-    /// The next piece; `None` at the end.
-    fn next_piece(&mut self) -> Option<Vec<u8>> {
+impl Pieces for Compressed {
+    fn next_piece(&mut self) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
         while encoder.get_ref().len() < SENT_BYTES {
-            match self.page.next_piece() {
+            match self.page.next_text() {
                 // It writes into memory.
                 Some(piece) if encoder.write_all(piece.as_bytes()).is_ok() => {}
-                Some(_) | None => return encoder.finish().ok(),
+                Some(_) | None => return encoder.finish().ok().map(Bytes::from),
             }
         }
         let piece = std::mem::take(encoder.get_mut());
         self.encoder = Some(encoder);
-        Some(piece)
-    }
-}
-
-impl HttpBody for Compressed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.next_piece();
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece.into()))))
+        Some(piece.into())
     }
 }
 
@@ -101,7 +84,7 @@ mod tests {
             Page::new([Family::of("q", Kind::Gauge, "Depth", rows)])
         };
         let mut plain = page();
-        let plain: String = std::iter::from_fn(|| plain.next_piece()).collect();
+        let plain: String = std::iter::from_fn(|| plain.next_text()).collect();
         let mut compressed = Compressed::new(page());
         let pieces: Vec<_> = std::iter::from_fn(|| compressed.next_piece()).collect();
         assert!(pieces.len() > 3, "{}", pieces.len());

@@ -7,6 +7,7 @@ mod collect;
 mod gzip;
 mod names;
 mod nodewide;
+mod pieces;
 mod text;
 
 use std::io;
@@ -20,12 +21,15 @@ use axum::extract::Path;
 use axum::extract::RawQuery;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::HeaderName;
 use axum::http::StatusCode;
 use axum::http::header::ACCEPT;
+use axum::http::header::ALLOW;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use axum::routing::get;
 use tokio::sync::watch;
 
@@ -37,7 +41,11 @@ use crate::management::listener::WatchedListener;
 use collect::Source;
 use collect::Wanted;
 use gzip::Compressed;
+use pieces::InPieces;
 use text::Page;
+
+/// RabbitMQ's name for the first page.
+const DEFAULT: &str = "default";
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -128,17 +136,44 @@ async fn serve(
 
 fn router(exporter: Exporter) -> Router {
     let path = exporter.options.path.clone();
-    Router::new()
-        .route(&path, get(first))
-        .route(&format!("{path}/{{registry}}"), get(registry))
-        .with_state(exporter)
+    let mut router = Router::new();
+    // A slash at the end means nothing.
+    for end in ["", "/"] {
+        let pages = format!("{path}/{{registry}}{end}");
+        router = router
+            .route(&format!("{path}{end}"), only_read(get(first)))
+            .route(&pages, only_read(get(registry)));
+    }
+    router.fallback(nothing_there).with_state(exporter)
+}
+
+/// What else may be asked of a page: who asks for its head hears, as from RabbitMQ, that nothing is sent.
+fn only_read(page: MethodRouter<Exporter>) -> MethodRouter<Exporter> {
+    const ALLOWED: [(HeaderName, &str); 1] = [(ALLOW, "HEAD, GET, OPTIONS")];
+    let head = async |headers: HeaderMap| match takes_text(&headers) {
+        // Of no length, which is not told.
+        true => {
+            let nothing = Body::new(InPieces(Page::new([])));
+            (StatusCode::NO_CONTENT, nothing).into_response()
+        }
+        false => StatusCode::NOT_ACCEPTABLE.into_response(),
+    };
+    page.head(head)
+        .options(async || ALLOWED)
+        .fallback(async || (StatusCode::METHOD_NOT_ALLOWED, ALLOWED))
+}
+
+async fn nothing_there() -> impl IntoResponse {
+    let text = r#"{"error":"Object Not Found","reason":"Not Found"}"#;
+    let json = [(CONTENT_TYPE, "application/json")];
+    (StatusCode::NOT_FOUND, json, text)
 }
 
 async fn first(State(exporter): State<Exporter>, headers: HeaderMap) -> Response {
     let page = if exporter.options.per_object {
         "per-object"
     } else {
-        ""
+        DEFAULT
     };
     exporter.answer(&headers, page, None)
 }
@@ -160,10 +195,13 @@ impl Exporter {
         match self.page(registry, query) {
             Some(page) if gzip::is_taken(headers) => {
                 let heads = [(CONTENT_TYPE, TEXT), (CONTENT_ENCODING, gzip::NAME)];
-                (heads, Body::new(Compressed::new(page))).into_response()
+                (heads, Body::new(InPieces(Compressed::new(page)))).into_response()
             }
-            Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(page)).into_response(),
-            None => (StatusCode::NOT_FOUND, "Unknown Registry").into_response(),
+            Some(page) => ([(CONTENT_TYPE, TEXT)], Body::new(InPieces(page))).into_response(),
+            None => {
+                let plain = [(CONTENT_TYPE, "text/plain")];
+                (StatusCode::NOT_FOUND, plain, "Unknown Registry").into_response()
+            }
         }
     }
 
@@ -175,14 +213,10 @@ impl Exporter {
             now: (self.clock)(),
         };
         match registry {
-            "" => Some(source.aggregated()),
+            DEFAULT => Some(source.aggregated()),
             "per-object" => Some(source.per_object()),
             "detailed" => {
-                let mut wanted = wanted(query.unwrap_or_default());
-                // As in RabbitMQ: a filter that names no virtual host there is filters nothing.
-                wanted
-                    .vhosts
-                    .retain(|name| self.broker.vhost(name).is_some());
+                let wanted = wanted(query.unwrap_or_default());
                 Some(source.detailed(&wanted))
             }
             "memory-breakdown" => Some(source.memory_breakdown()),
@@ -205,10 +239,13 @@ fn takes_text(headers: &HeaderMap) -> bool {
 fn wanted(query: &str) -> Wanted {
     let mut wanted = Wanted::default();
     for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // As in RabbitMQ a name alone asks for nothing.
+        let Some((name, value)) = pair.split_once('=') else {
+            continue;
+        };
         match name {
             "family" => wanted.families.insert(decoded(value)),
-            "vhost" => wanted.vhosts.insert(decoded(value)),
+            "vhost" => wanted.vhosts.get_or_insert_default().insert(decoded(value)),
             _ => false,
         };
     }
@@ -245,7 +282,8 @@ mod tests {
     #[test]
     fn queries_are_decoded() {
         let wanted = wanted("vhost=%2F&family=queue_metrics&vhost=a+b%25&family=x&queue=q&%2");
-        let mut vhosts: Vec<_> = wanted.vhosts.iter().map(String::as_str).collect();
+        let vhosts = wanted.vhosts.expect("a filter");
+        let mut vhosts: Vec<_> = vhosts.iter().map(String::as_str).collect();
         vhosts.sort_unstable();
         assert_eq!(vhosts, ["/", "a b%"]);
         assert!(wanted.families.contains("queue_metrics") && wanted.families.len() == 2);

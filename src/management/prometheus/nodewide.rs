@@ -1,6 +1,7 @@
 //! What is of the node as a whole: what all clients did, also those that are gone, how long things took, its runtime and its memory.
 
 use crate::broker::Protocol;
+use crate::logs;
 use crate::management::prometheus::collect::Queues;
 use crate::management::prometheus::collect::Source;
 use crate::management::prometheus::collect::labelled;
@@ -105,6 +106,20 @@ impl Source<'_> {
         families
     }
 
+    /// Of the log.
+    pub(super) fn log_lines_dropped(&self) -> Family {
+        let rows = logs::lost().into_iter().map(|(output, count)| {
+            let labels = labels(&[("output", output)]);
+            (labels, Number::Whole(count))
+        });
+        Family::of(
+            "leveret_log_lines_dropped_total",
+            Kind::Counter,
+            "Total number of log lines that were lost, for want of room or because they could not be written",
+            rows,
+        )
+    }
+
     /// What an Erlang node tells of its runtime.
     pub(super) fn runtime(&self) -> Vec<Family> {
         let traffic = self.broker.connections().traffic();
@@ -122,7 +137,7 @@ impl Source<'_> {
         families.push(Family::of(
             "erlang_vm_memory_bytes_total",
             Kind::Gauge,
-            "The total amount of memory currently allocated.",
+            "The total amount of memory currently allocated. This is the same as the sum of the memory size for processes and system.",
             rows.into_iter(),
         ));
         // There are no atoms, no tables, and binaries count with the processes.
@@ -133,7 +148,8 @@ impl Source<'_> {
         families.push(Family::of(
             "erlang_vm_memory_system_bytes_total",
             Kind::Gauge,
-            "The total amount of memory currently allocated for the emulator that is not directly related to any Erlang process.",
+            "The total amount of memory currently allocated for the emulator that is not directly related to any Erlang process. \
+             Memory presented as processes is not included in this memory.",
             usages.into_iter(),
         ));
         families
@@ -167,15 +183,6 @@ impl Source<'_> {
             (labels(&[("protocol", name)]), attempts)
         });
         labelled(prefix, names::AUTH_ATTEMPTS, &attempts)
-    }
-
-    /// The same of all protocols, in the order of their metrics.
-    pub(super) fn auth_sums(&self) -> Vec<u64> {
-        let protocols = [Protocol::Amqp091, Protocol::Http];
-        let attempts = protocols.map(|protocol| self.broker.access().attempts(protocol));
-        let metrics = names::AUTH_ATTEMPTS.iter();
-        let sum = |read: fn(&(u64, u64)) -> u64| attempts.iter().map(read).sum();
-        metrics.map(|metric| sum(metric.read)).collect()
     }
 
     /// How long the oldest ready message of each queue has waited. Nothing is said of streams, and of messages that nobody has read

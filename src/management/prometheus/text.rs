@@ -1,15 +1,11 @@
 //! Prometheus' text format, made piece by piece while it is sent: a page about very many queues is never held as a whole.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt::Write;
-use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 
 use axum::body::Bytes;
-use axum::body::HttpBody;
-use http_body::Frame;
+
+use crate::management::prometheus::pieces::Pieces;
 
 /// A piece is sent when it has grown to this.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -124,7 +120,7 @@ impl Page {
     }
 
     /// The next piece; `None` at the end.
-    pub(super) fn next_piece(&mut self) -> Option<String> {
+    pub(super) fn next_text(&mut self) -> Option<String> {
         let mut piece = String::with_capacity(PIECE_BYTES + 4096);
         while piece.len() < PIECE_BYTES {
             let Some(family) = self.families.front_mut() else {
@@ -149,16 +145,9 @@ impl Page {
     }
 }
 
-impl HttpBody for Page {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.next_piece();
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece.into()))))
+impl Pieces for Page {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        self.next_text().map(Bytes::from)
     }
 }
 
@@ -168,7 +157,7 @@ mod tests {
 
     fn text(families: Vec<Family>) -> String {
         let mut page = Page::new(families);
-        std::iter::from_fn(|| page.next_piece()).collect()
+        std::iter::from_fn(|| page.next_text()).collect()
     }
 
     #[test]
@@ -195,7 +184,7 @@ mod tests {
         let rows = (0..10_000).map(|n| (labels(&[("queue", &n.to_string())]), Number::Whole(n)));
         let family = Family::of("rabbitmq_queue_messages", Kind::Gauge, "Depth", rows);
         let mut page = Page::new([family]);
-        let pieces: Vec<String> = std::iter::from_fn(|| page.next_piece()).collect();
+        let pieces: Vec<String> = std::iter::from_fn(|| page.next_text()).collect();
         assert!(pieces.len() > 5);
         assert!(pieces.iter().all(|piece| piece.len() < PIECE_BYTES + 4096));
         let whole = pieces.concat();

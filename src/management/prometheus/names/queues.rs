@@ -121,6 +121,13 @@ pub(in crate::management::prometheus) const QUEUES: &[Metric<Queue>] = &[
     ),
     metric(
         "queue_metrics",
+        "queue_messages_paged_out",
+        Kind::Gauge,
+        "Messages paged out to disk",
+        |q| q.counts().ready.saturating_sub(q.ready_in_memory()),
+    ),
+    metric(
+        "queue_metrics",
         "queue_disk_reads_total",
         Kind::Counter,
         "Total number of times queue read messages from disk",
