@@ -29,6 +29,18 @@ impl Formatter {
     }
 }
 
+/// The items of a list.
+pub(super) fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A value as it stands in a sentence: text without quotes.
+pub(super) fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// Rows with these columns.
 pub(super) fn rows(
     formatter: Formatter,

@@ -1,14 +1,17 @@
 //! `rabbitmq-plugins`: what RabbitMQ has from plugins is built in here, or is not there. No node is asked.
 
+use clap::Args;
 use fancy_regex::Regex;
 use serde_json::json;
 
 use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
-use crate::cli::ctl::Tool;
 use crate::cli::ctl::UNAVAILABLE;
+use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::output;
 use crate::cli::ctl::output::Formatter;
+use crate::cli::ctl::tool::Tool;
 
 /// RabbitMQ's plugins whose work is done here.
 const BUILT_IN: &[&str] = &[
@@ -75,8 +78,30 @@ fn check_known(plugins: &[String]) -> Outcome {
     }
 }
 
-impl Tool {
-    pub(super) fn list_plugins(&self, pattern: &str, minimal: bool, enabled: bool) -> Outcome {
+/// List plugins: what is built in.
+#[derive(Args)]
+pub(super) struct List {
+    /// Regular expression of names
+    #[arg(default_value = ".*")]
+    pattern: String,
+    /// Names alone
+    #[arg(short, long)]
+    minimal: bool,
+    /// Those that are on
+    #[arg(short, long)]
+    enabled: bool,
+    /// Those that are on because others need them: none
+    #[arg(short = 'E', long = "implicitly-enabled")]
+    implicitly_enabled: bool,
+}
+
+impl Run for List {
+    fn run(self, tool: &Tool) -> Outcome {
+        let (minimal, enabled) = (self.minimal, self.enabled);
+        let pattern = match self.implicitly_enabled {
+            true => "^$",
+            false => &self.pattern,
+        };
         let pattern = Regex::new(pattern)
             .map_err(|error| Failure::new(DATA, format!("invalid pattern: {error}")))?;
         let mut all: Vec<(&str, bool)> = BUILT_IN.iter().map(|name| (*name, true)).collect();
@@ -85,86 +110,141 @@ impl Tool {
         }
         all.retain(|(name, _)| pattern.is_match(name).unwrap_or(false));
         all.sort_unstable();
-        let version = &self.settings.version;
-        if self.options.formatter.is_for_machines() {
+        let version = tool.version();
+        if tool.is_for_machines() {
             let rows = all.iter().map(|(name, there)| {
                 let enabled = if *there { "enabled" } else { "not_enabled" };
                 json!({"name": name, "enabled": enabled, "running": there, "version": version})
             });
             let rows: Vec<_> = rows.collect();
-            let formatter = self.options.formatter;
+            let formatter = tool.formatter();
             let text = if formatter == Formatter::Json {
                 json!({"status": "running", "format": "normal", "plugins": rows}).to_string()
             } else {
-                super::output::rows(formatter, true, &["name", "enabled", "version"], &rows)
+                output::rows(formatter, true, &["name", "enabled", "version"], &rows)
             };
-            self.print(&format!("{}\n", text.trim_end()));
+            tool.print(&format!("{}\n", text.trim_end()));
             return Ok(());
         }
         if minimal {
             for (name, _) in all {
-                self.print(&format!("{name}\n"));
+                tool.print(&format!("{name}\n"));
             }
             return Ok(());
         }
-        self.banner(&format!(
+        tool.banner(&format!(
             "Listing plugins with pattern \"{}\" ...",
             pattern.as_str()
         ));
-        self.banner(" Configured: E = explicitly enabled; e = implicitly enabled");
-        self.banner(&format!(" | Status: * = running on {}", self.node()));
-        self.banner(" |/");
+        tool.banner(" Configured: E = explicitly enabled; e = implicitly enabled");
+        tool.banner(&format!(" | Status: * = running on {}", tool.node()));
+        tool.banner(" |/");
         let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, there) in all {
             let mark = if there { "[E*]" } else { "[  ]" };
-            self.print(&format!("{mark} {name:width$} {version}\n"));
+            tool.print(&format!("{mark} {name:width$} {version}\n"));
         }
         Ok(())
     }
+}
 
-    pub(super) fn enable_plugins(&self, plugins: &[String], offline: bool) -> Outcome {
-        check_known(plugins)?;
-        let missing: Vec<&str> = plugins
-            .iter()
-            .map(String::as_str)
-            .filter(|name| MISSING.contains(name))
-            .collect();
-        if !missing.is_empty() {
-            let text = format!(
-                "{} not supported by this version of Leveret",
-                missing.join(", ")
-            );
-            return Err(Failure::new(UNAVAILABLE, text));
-        }
-        self.banner(&format!("Enabling plugins on node {}:", self.node()));
-        for name in plugins {
-            self.banner(name);
-        }
-        self.banner("The plugins have been configured:");
-        for name in plugins {
-            self.banner(&format!("  {name}"));
-        }
-        if offline {
-            self.banner("Offline change; changes will take effect at broker restart.");
-        } else {
-            self.banner(&format!(
-                "Applying plugin configuration to {}...",
-                self.node()
-            ));
-        }
-        self.done("Plugin configuration unchanged.");
-        Ok(())
+/// Plugins, and whether the node is to be asked, which it never needs to be.
+#[derive(Args)]
+struct Change {
+    /// The node need not run
+    #[arg(long)]
+    offline: bool,
+    /// The node is asked
+    #[arg(long)]
+    online: bool,
+}
+
+fn enable(tool: &Tool, plugins: &[String], offline: bool) -> Outcome {
+    check_known(plugins)?;
+    let missing: Vec<&str> = plugins
+        .iter()
+        .map(String::as_str)
+        .filter(|name| MISSING.contains(name))
+        .collect();
+    if !missing.is_empty() {
+        let text = format!(
+            "{} not supported by this version of Leveret",
+            missing.join(", ")
+        );
+        return Err(Failure::new(UNAVAILABLE, text));
     }
+    tool.banner(&format!("Enabling plugins on node {}:", tool.node()));
+    for name in plugins {
+        tool.banner(name);
+    }
+    tool.banner("The plugins have been configured:");
+    for name in plugins {
+        tool.banner(&format!("  {name}"));
+    }
+    if offline {
+        tool.banner("Offline change; changes will take effect at broker restart.");
+    } else {
+        tool.banner(&format!(
+            "Applying plugin configuration to {}...",
+            tool.node()
+        ));
+    }
+    tool.done("Plugin configuration unchanged.");
+    Ok(())
+}
 
-    pub(super) fn disable_plugins(&self, plugins: &[String]) -> Outcome {
-        check_known(plugins)?;
+/// Enable plugins: those that are built in are enabled.
+#[derive(Args)]
+pub(super) struct Enable {
+    /// Names
+    #[arg(required = true)]
+    plugins: Vec<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Run for Enable {
+    fn run(self, tool: &Tool) -> Outcome {
+        enable(tool, &self.plugins, self.change.offline)
+    }
+}
+
+/// Enable exactly these plugins: what is built in is enabled whatever is said.
+#[derive(Args)]
+pub(super) struct Set {
+    /// Names
+    plugins: Vec<String>,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Run for Set {
+    fn run(self, tool: &Tool) -> Outcome {
+        enable(tool, &self.plugins, self.change.offline)
+    }
+}
+
+/// Disable plugins: those that are built in cannot be.
+#[derive(Args)]
+pub(super) struct Disable {
+    /// Names
+    #[arg(required = true)]
+    plugins: Vec<String>,
+    #[command(flatten)]
+    _change: Change,
+}
+
+impl Run for Disable {
+    fn run(self, tool: &Tool) -> Outcome {
+        let plugins = self.plugins;
+        check_known(&plugins)?;
         let built_in: Vec<&str> = plugins
             .iter()
             .map(String::as_str)
             .filter(|name| BUILT_IN.contains(name))
             .collect();
         if built_in.is_empty() {
-            self.done("Plugin configuration unchanged.");
+            tool.done("Plugin configuration unchanged.");
             return Ok(());
         }
         let text = format!(
@@ -173,8 +253,22 @@ impl Tool {
         );
         Err(Failure::new(UNAVAILABLE, text))
     }
+}
 
-    pub(super) fn check_plugins(&self, plugins: &[String], offline: bool) -> Outcome {
+/// Fail when a plugin is not enabled.
+#[derive(Args)]
+pub(super) struct IsEnabled {
+    /// Names
+    #[arg(required = true)]
+    plugins: Vec<String>,
+    /// The node need not run
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Run for IsEnabled {
+    fn run(self, tool: &Tool) -> Outcome {
+        let (plugins, offline) = (self.plugins, self.offline);
         let names = plugins.join(", ");
         let (noun, verb) = match plugins.len() {
             1 => ("Plugin", "is"),
@@ -182,15 +276,15 @@ impl Tool {
         };
         let on_node = match offline {
             true => String::new(),
-            false => format!(" on node {}", self.node()),
+            false => format!(" on node {}", tool.node()),
         };
-        self.banner(&format!(
+        tool.banner(&format!(
             "Asking node {} if {} {names} {verb} enabled...",
-            self.node(),
+            tool.node(),
             noun.to_lowercase()
         ));
         if plugins.iter().all(|name| BUILT_IN.contains(&name.as_str())) {
-            self.done(&format!("{noun} {names} {verb} enabled{on_node}"));
+            tool.done(&format!("{noun} {names} {verb} enabled{on_node}"));
             return Ok(());
         }
         let enabled = BUILT_IN.join(", ");
