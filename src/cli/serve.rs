@@ -24,7 +24,8 @@ const EVENTS_MAX: usize = 64;
 
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::load(&Sources::of_process(file, overrides))?;
+    let sources = Sources::of_process(file, overrides);
+    let settings = Settings::load(&sources)?;
     let log_lines = logs::start(&settings.log.options())?;
     raise_file_limit();
     let clock = Clock::start();
@@ -40,7 +41,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         Arc::clone(&slot),
         runner.settings.data_dir.clone(),
     )?;
-    let local_door = open_door(&runner.settings, slot, now, events);
+    let local_door = open_door(&runner.settings, &sources, slot, now, events);
     runner.announce();
 
     await_end(&mut runner, &happened);
@@ -87,6 +88,7 @@ fn await_end(runner: &mut Runner, happened: &mpsc::Receiver<Event>) {
 
 fn open_door(
     settings: &Settings,
+    sources: &Sources,
     application: Arc<Slot>,
     clock: crate::vhost::Clock,
     events: mpsc::SyncSender<Event>,
@@ -97,6 +99,8 @@ fn open_door(
         application,
         data_dir: settings.data_dir.clone(),
         settings: settings.shown(),
+        variables: sources.shown_variables(),
+        config_files: sources.files(),
         global_qos: settings.deprecated_features.global_qos,
         clock,
         stop: Arc::new(move || {

@@ -2,6 +2,7 @@
 //!
 //! It gathers and does not judge: which keys exist is in [`rules`](super::rules).
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -70,6 +71,30 @@ impl Sources {
             overrides,
             host_name: host_name.trim().to_owned(),
         }
+    }
+
+    /// The variables that set something, passwords hidden.
+    pub fn shown_variables(&self) -> BTreeMap<String, String> {
+        let known = ["RABBITMQ_LOGS", "RABBITMQ_LOG_BASE", "RABBITMQ_LOG"];
+        let sets = |name: &str, value: &str| {
+            let ours = name.starts_with(VARIABLE_PREFIX) && !is_service_link(name, value);
+            !value.is_empty() && (ours || known.contains(&name))
+        };
+        let set = self
+            .environment
+            .iter()
+            .filter(|(name, value)| sets(name, value));
+        set.map(|(name, value)| match name.ends_with("_PASS") {
+            true => (name.clone(), "(hidden)".to_owned()),
+            false => (name.clone(), value.clone()),
+        })
+        .collect()
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> Vec<String> {
+        let file = self.chosen_file();
+        file.iter().map(|file| file.display().to_string()).collect()
     }
 
     /// The one file that is read, if any.

@@ -21,6 +21,7 @@ use crate::logs;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
 use crate::queue::QueueType;
+use crate::store::Store;
 
 impl From<Bound> for Watermark {
     fn from(bound: Bound) -> Self {
@@ -141,7 +142,9 @@ impl Operator<'_> {
                     .set_watermarks(|options| options.disk = bound.into());
                 Ok(Value::Null)
             }
+            Operation::QuorumStatus { vhost, name } => self.quorum_status(&vhost, &name),
             Operation::Environment => Ok(json!(self.node.settings)),
+            Operation::Variables => Ok(json!(self.node.variables)),
             _ => Ok(self.status()),
         }
     }
@@ -170,6 +173,36 @@ impl Operator<'_> {
         })?;
         self.stored(lsn)?;
         Ok(json!({"ready": ready}))
+    }
+
+    /// A quorum queue's one member. What its log is in RabbitMQ is the store's here, which all queues share.
+    fn quorum_status(&self, vhost: &str, name: &str) -> Done {
+        let refused = |text| Err(Failed::new(UNAVAILABLE, text));
+        let Some(queue) = self.vhost(vhost)?.queue(name) else {
+            return refused("not_found");
+        };
+        match queue.queue_type {
+            QueueType::Classic => refused("Cannot get quorum status of a classic queue"),
+            QueueType::Stream => refused("not_quorum_queue"),
+            QueueType::Quorum => {
+                let store = self.broker.store();
+                // In this order, so that the first is not behind the second.
+                let durable = store.durable().0;
+                let last = store.last().0;
+                Ok(json!([{
+                    "Node Name": self.node.name,
+                    "Raft State": "leader",
+                    "Membership": "voter",
+                    "Last Log Index": last,
+                    "Last Written": durable,
+                    "Last Applied": durable,
+                    "Commit Index": durable,
+                    "Snapshot Index": "undefined",
+                    "Term": 1,
+                    "Machine Version": Store::FORMAT,
+                }]))
+            }
+        }
     }
 
     fn status(&self) -> Value {
@@ -202,12 +235,14 @@ impl Operator<'_> {
             "pid": std::process::id(),
             "os": std::env::consts::OS,
             "uptime": self.broker_uptime(),
-            "is_under_maintenance": self.running.suspended.load(Ordering::Relaxed),
+            "is_under_maintenance": self.running.drained.load(Ordering::Relaxed),
             "product_name": options.product,
             "product_version": options.version,
             "rabbitmq_version": options.version,
             "leveret_version": env!("CARGO_PKG_VERSION"),
             "erlang_version": "none",
+            "config_files": self.node.config_files,
+            "vm_memory_calculation_strategy": "rss",
             "data_directory": self.node.data_dir.display().to_string(),
             "log_files": logs::locations(),
             "alarms": alarms.names(),

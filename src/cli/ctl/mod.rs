@@ -7,14 +7,16 @@
 mod absent;
 mod commands;
 mod output;
+mod terms;
 mod tool;
 mod usage;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use commands::Cli;
 pub(super) use commands::built_in_count;
@@ -62,13 +64,18 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs a tool; the first argument is its name.
 pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.map(with_dashes).collect();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let arguments = with_dashes(arguments);
+    let parsed = command().try_get_matches_from(&arguments);
+    let parsed = parsed.and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((name, Cli::from_arg_matches(&matches)?))
+    });
+    let (name, cli) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage::refuse(&error, &arguments),
     };
     let (options, run) = cli.into_parts();
-    let done = Tool::new(options).and_then(|tool| {
+    let done = Tool::new(options, name.clone()).and_then(|tool| {
         tool.check_node()?;
         let done = run(&tool);
         let from_the_start = |failure: &Failure| {
@@ -87,6 +94,7 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
                 text.starts_with("Error (")
                     || text.starts_with("Error: this command")
                     || text.starts_with("Error: unable")
+                    || text.starts_with("Error: operation")
                     || text.starts_with("Virtual host '")
                     || text.starts_with("No listener for port")
             };
@@ -95,26 +103,45 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             } else {
                 "Error:\n"
             };
-            let _ = writeln!(std::io::stderr(), "{head}{}", failure.text);
+            let mut text = format!("{head}{}", failure.text);
+            if text.starts_with("Error (argument validation)") {
+                text += &usage::reminder(&name, &arguments);
+            }
+            let _ = writeln!(std::io::stderr(), "{text}");
             ExitCode::from(failure.exit)
         }
     }
 }
 
-/// `--apply_to` is `--apply-to`.
-fn with_dashes(argument: OsString) -> OsString {
-    let Some(text) = argument.to_str().filter(|text| text.starts_with("--")) else {
-        return argument;
-    };
-    match text.split_once('=') {
-        Some((name, value)) => format!("{}={value}", name.replace('_', "-")).into(),
-        None => text.replace('_', "-").into(),
-    }
+/// `--apply_to` is `--apply-to`, where that is an option and not a value.
+fn with_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let tree = command();
+    let all = tree.get_subcommands().chain([&tree]);
+    let options: HashSet<&str> = all
+        .flat_map(|command| command.get_arguments())
+        .flat_map(|option| option.get_long_and_visible_aliases().unwrap_or_default())
+        .collect();
+    let mut only_values = false;
+    let dashed = arguments.map(|argument| {
+        only_values |= argument == "--";
+        let text = argument.to_str().filter(|_| !only_values);
+        let Some(text) = text.and_then(|text| text.strip_prefix("--")) else {
+            return argument;
+        };
+        let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+        let name = name.replace('_', "-");
+        match options.contains(&*name) {
+            true => format!("--{name}{value}").into(),
+            false => argument,
+        }
+    });
+    dashed.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn options_stand_before_and_after_with_dashes_or_underscores() {
@@ -122,11 +149,23 @@ mod tests {
             "ctl -q list_queues name --no_table_headers -p v",
             "ctl list_queues -p v --no-table-headers -q name",
         ] {
-            let arguments = line.split(' ').map(|part| with_dashes(part.into()));
+            let arguments = with_dashes(line.split(' ').map(Into::into));
             let cli = Cli::try_parse_from(arguments).ok().expect("a command");
             let options = cli.options;
             assert!(options.quiet && options.no_table_headers, "{line}");
             assert_eq!(options.vhost, "v");
+        }
+    }
+
+    #[test]
+    fn values_keep_their_underscores() {
+        for line in [
+            "ctl change_password u --a_b",
+            "ctl add_user -- --no_table_headers p",
+        ] {
+            let arguments = with_dashes(line.split(' ').map(Into::into));
+            let kept: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+            assert_eq!(kept.join(" "), line);
         }
     }
 }

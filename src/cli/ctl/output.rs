@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::cli::ctl::terms::Language;
+
 /// `--formatter`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -20,12 +22,32 @@ pub(super) enum Formatter {
     JsonStream,
     /// Fields with commas between.
     Csv,
+    /// Erlang's terms.
+    Erlang,
+    /// Elixir's terms, a line each; texts as they are.
+    String,
+    /// Elixir's terms as one list; texts as they are.
+    Inspect,
 }
 
 impl Formatter {
     /// Nothing but the result may be printed.
     pub(super) fn is_for_machines(self) -> bool {
         matches!(self, Self::Json | Self::JsonStream | Self::Csv)
+    }
+}
+
+/// A result that is one text.
+pub(super) fn words(formatter: Formatter, words: &str) -> String {
+    match formatter {
+        Formatter::Erlang => Language::Erlang.text(words),
+        Formatter::Table
+        | Formatter::PrettyTable
+        | Formatter::Json
+        | Formatter::JsonStream
+        | Formatter::Csv
+        | Formatter::String
+        | Formatter::Inspect => words.to_owned(),
     }
 }
 
@@ -77,6 +99,21 @@ pub(super) fn rows(
             for row in rows {
                 let _ = writeln!(text, "{}", quoted(cells(row)));
             }
+        }
+        Formatter::Erlang => {
+            let _ = writeln!(text, "{}", Language::Erlang.rows(columns, rows));
+        }
+        Formatter::String => {
+            for row in rows {
+                let _ = writeln!(text, "{}", Language::Elixir.row(columns, row));
+            }
+        }
+        Formatter::Inspect => {
+            let rows = rows
+                .iter()
+                .map(|row| Language::Elixir.row(columns, row) + "\n");
+            let rows: Vec<String> = rows.collect();
+            let _ = writeln!(text, "[\n{}]", rows.join(","));
         }
         // What is empty has no head either.
         Formatter::Table | Formatter::PrettyTable if rows.is_empty() => {}
@@ -144,7 +181,7 @@ fn cell(value: &Value) -> String {
         Value::Object(entries) => {
             let entries: Vec<String> = entries
                 .iter()
-                .map(|(key, value)| format!("{{\"{}\",{}}}", escaped(key), term(value)))
+                .map(|(key, value)| format!("{{{},{}}}", quoted(key), term(value)))
                 .collect();
             format!("[{}]", entries.join(","))
         }
@@ -153,10 +190,20 @@ fn cell(value: &Value) -> String {
 
 fn term(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("\"{}\"", escaped(text)),
+        Value::String(text) => quoted(text),
         Value::Null => "undefined".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => cell(value),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(term).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => cell(value),
     }
+}
+
+/// Text within a term.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", escaped(&text))
 }
 
 /// Without anything that would break the line.
@@ -184,7 +231,7 @@ mod tests {
     #[track_caller]
     fn check(formatter: Formatter, headers: bool, expected: &str) {
         let all = [
-            json!({"name": "a\tb", "n": 1, "tags": ["x", "y"], "args": {"x-queue-type": "quorum", "m": 2}}),
+            json!({"name": "a\tb", "n": 1, "tags": ["x", "y"], "args": {"x-queue-type": "quo\"rum", "m": [2, "b"]}}),
             json!({"name": "c,\"d", "n": null, "tags": [], "args": {}}),
         ];
         let columns = ["name", "n", "tags", "args"];
@@ -193,8 +240,7 @@ mod tests {
 
     #[test]
     fn rows_are_printed_as_rabbitmq_prints_them() {
-        let table =
-            "a\\tb\t1\t[x, y]\t[{\"m\",2},{\"x-queue-type\",\"quorum\"}]\nc,\"d\t\t[]\t[]\n";
+        let table = "a\\tb\t1\t[x, y]\t[{\"m\",[2,\"b\"]},{\"x-queue-type\",\"quo\\\"rum\"}]\nc,\"d\t\t[]\t[]\n";
         check(Formatter::Table, false, table);
         check(
             Formatter::Table,
@@ -204,18 +250,31 @@ mod tests {
         check(
             Formatter::Csv,
             true,
-            "\"name\",\"n\",\"tags\",\"args\"\n\"a\\tb\",\"1\",\"[x, y]\",\"[{\"\"m\"\",2},{\"\"x-queue-type\"\",\"\"quorum\"\"}]\"\n\
+            "\"name\",\"n\",\"tags\",\"args\"\n\"a\\tb\",\"1\",\"[x, y]\",\"[{\"\"m\"\",[2,\"\"b\"\"]},{\"\"x-queue-type\"\",\"\"quo\\\"\"rum\"\"}]\"\n\
              \"c,\"\"d\",\"\",\"[]\",\"[]\"\n",
         );
         check(
             Formatter::JsonStream,
             true,
-            "{\"args\":{\"m\":2,\"x-queue-type\":\"quorum\"},\"n\":1,\"name\":\"a\\tb\",\"tags\":[\"x\",\"y\"]}\n\
+            "{\"args\":{\"m\":[2,\"b\"],\"x-queue-type\":\"quo\\\"rum\"},\"n\":1,\"name\":\"a\\tb\",\"tags\":[\"x\",\"y\"]}\n\
              {\"args\":{},\"n\":null,\"name\":\"c,\\\"d\",\"tags\":[]}\n",
         );
         let none = rows(Formatter::Table, true, &["name"], &[]);
         assert_eq!(none, "");
         assert_eq!(rows(Formatter::Json, true, &["name"], &[]), "[]\n");
+        let users = [json!({"user": "guest", "tags": ["administrator"]})];
+        let terms = |formatter, list| rows(formatter, true, &["user", "tags"], list);
+        assert_eq!(
+            terms(Formatter::Erlang, &users),
+            "[[{user,<<\"guest\">>},{tags,[administrator]}]]\n"
+        );
+        assert_eq!(
+            terms(Formatter::Inspect, &users),
+            "[\n[user: \"guest\", tags: [:administrator]]\n]\n"
+        );
+        assert_eq!(terms(Formatter::Erlang, &[]), "[]\n");
+        assert_eq!(terms(Formatter::String, &[]), "");
+        assert_eq!(words(Formatter::Erlang, "ok"), "<<\"ok\">>");
         let one = rows(
             Formatter::PrettyTable,
             true,

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
@@ -15,6 +17,7 @@ use crate::admin::Request;
 use crate::cli::ctl::CONFIGURATION;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
+use crate::cli::ctl::TIMED_OUT;
 use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::USAGE;
 use crate::cli::ctl::output;
@@ -59,12 +62,14 @@ pub(super) struct Options {
 pub(super) struct Tool {
     options: Options,
     settings: Settings,
+    /// The command's name.
+    command: String,
     /// Banners that are not printed yet: before what was wrong from the start RabbitMQ prints none.
     banners: RefCell<String>,
 }
 
 impl Tool {
-    pub(super) fn new(options: Options) -> Result<Self, Failure> {
+    pub(super) fn new(options: Options, command: String) -> Result<Self, Failure> {
         let overrides = options.data_dir.iter().map(|dir| Override {
             option: "--data-dir".to_owned(),
             key: "data_dir".to_owned(),
@@ -76,6 +81,7 @@ impl Tool {
         Ok(Self {
             options,
             settings,
+            command,
             banners: RefCell::default(),
         })
     }
@@ -92,6 +98,11 @@ impl Tool {
     /// How long to wait, if `-t` does not say.
     pub(super) fn seconds(&self, usual: u64) -> u64 {
         self.options.timeout.unwrap_or(usual)
+    }
+
+    /// Where the node keeps everything.
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.settings.data_dir
     }
 
     /// The version that is presented to clients.
@@ -122,6 +133,17 @@ impl Tool {
     /// Without the host.
     fn short_node(&self) -> &str {
         self.node().split('@').next().unwrap_or_default()
+    }
+
+    /// RabbitMQ's words where waiting ended without a result.
+    pub(super) fn timed_out(&self, seconds: u64) -> Failure {
+        let text = format!(
+            "Error: operation {} on node {} timed out. Timeout value used: {}",
+            self.command,
+            self.node(),
+            seconds * 1000
+        );
+        Failure::new(TIMED_OUT, text)
     }
 
     fn unreachable(&self, node: &str, why: &str, detail: &str) -> Failure {
@@ -163,6 +185,7 @@ impl Tool {
                 ..self.options.clone()
             },
             settings: self.settings.clone(),
+            command: self.command.clone(),
             banners: RefCell::default(),
         }
     }
@@ -177,8 +200,10 @@ impl Tool {
         body: &[u8],
     ) -> Result<Value, Failure> {
         let request = Request::Operate(operation);
-        let answer = admin::call_with_body(&self.settings.data_dir, &request, body);
+        let patience = self.options.timeout.map(Duration::from_secs);
+        let answer = admin::call_within(&self.settings.data_dir, &request, body, patience);
         answer.map_err(|error| match error {
+            CallError::TimedOut => self.timed_out(self.seconds(0)),
             CallError::Failed { text, exit } => Failure::new(exit, text),
             CallError::Refused(text) => Failure::new(UNAVAILABLE, text),
             CallError::NoBroker(_) | CallError::NotAllowed(_) | CallError::NoAnswer(_) => {
@@ -211,7 +236,13 @@ impl Tool {
                 self.print(&format!("{result}\n"));
             }
             _ if words.is_empty() => {}
-            Formatter::Table | Formatter::PrettyTable | Formatter::Csv => {
+            Formatter::Table
+            | Formatter::PrettyTable
+            | Formatter::Csv
+            | Formatter::Erlang
+            | Formatter::String
+            | Formatter::Inspect => {
+                let words = output::words(self.options.formatter, words);
                 self.print(&format!("{words}\n"));
             }
         }
@@ -226,15 +257,22 @@ impl Tool {
         usual: &[&str],
         known: &[&str],
     ) -> Outcome {
-        let unknown: Vec<&String> = asked
+        // `name,messages` are two.
+        let asked: Vec<&str> = asked
             .iter()
-            .filter(|column| !known.contains(&column.as_str()))
+            .flat_map(|part| part.split(','))
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect();
+        let unknown: Vec<&str> = asked
+            .iter()
+            .copied()
+            .filter(|column| !known.contains(column))
             .collect();
         if !unknown.is_empty() {
-            let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
             let text = format!(
                 "Error (argument validation): Info key(s) {} are not supported",
-                names.join(",")
+                unknown.join(",")
             );
             return Err(Failure::new(USAGE, text));
         }
@@ -243,7 +281,6 @@ impl Tool {
         }
         let rows = self.call(operation)?;
         let rows = output::items(&rows);
-        let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
         let columns = if asked.is_empty() { usual } else { &asked };
         self.rows(columns, rows);
         Ok(())
@@ -261,6 +298,15 @@ impl Tool {
         self.print(&output::rows(formatter, headers, columns, rows));
     }
 
+    /// The same, as a table with borders where nothing else is asked for.
+    pub(super) fn pretty(&self, columns: &[&str], rows: &[Value]) {
+        let formatter = match self.options.formatter {
+            Formatter::Table => Formatter::PrettyTable,
+            other => other,
+        };
+        self.print(&output::rows(formatter, true, columns, rows));
+    }
+
     /// The names in a list.
     pub(super) fn names(&self, operation: Operation) -> Result<Vec<String>, Failure> {
         let rows = self.call(operation)?;
@@ -270,11 +316,31 @@ impl Tool {
     }
 
     /// Prints a result that is one value, where it is asked for in the form for programs.
-    pub(super) fn prints_json(&self, value: &Value) -> bool {
+    pub(super) fn prints_json(&self, value: &Value) -> Result<bool, Failure> {
+        self.check_no_terms()?;
         let machine = self.is_for_machines();
         if machine {
             self.print(&format!("{value}\n"));
         }
-        machine
+        Ok(machine)
+    }
+
+    /// Refuses what has no terms that would be RabbitMQ's.
+    pub(super) fn check_no_terms(&self) -> Outcome {
+        match self.options.formatter {
+            Formatter::Erlang | Formatter::Inspect => {
+                let text = format!(
+                    "Error (argument validation): {} has no terms of Erlang; --formatter json is for programs",
+                    self.command
+                );
+                Err(Failure::new(USAGE, text))
+            }
+            Formatter::Table
+            | Formatter::PrettyTable
+            | Formatter::Json
+            | Formatter::JsonStream
+            | Formatter::Csv
+            | Formatter::String => Ok(()),
+        }
     }
 }

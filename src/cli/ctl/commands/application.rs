@@ -22,9 +22,17 @@ fn check_stopped(tool: &Tool) -> Outcome {
     Ok(())
 }
 
+/// The process that runs the node.
+fn pid(tool: &Tool) -> Result<String, Failure> {
+    Ok(tool.call(Operation::Ping)?["pid"].to_string())
+}
+
+fn await_end(tool: &Tool, pid: &str) -> Outcome {
+    until(tool, STARTUP_SECONDS, || (!process_runs(pid)).then_some(()))
+}
+
 /// Stop the node.
 #[derive(Args)]
-#[command(alias = "shutdown")]
 pub(super) struct Stop {
     /// Wait until this file's process is gone
     pidfile: Option<PathBuf>,
@@ -34,16 +42,41 @@ impl Run for Stop {
     fn run(self, tool: &Tool) -> Outcome {
         let banner = format!("Stopping and halting node {} ...", tool.node());
         tool.banner(&banner);
-        let state = tool.call(Operation::Ping)?;
+        let pid = pid(tool)?;
         tool.call(Operation::Stop)?;
         let named = self
             .pidfile
             .and_then(|file| std::fs::read_to_string(file).ok());
-        let pid = named.map_or_else(|| state["pid"].to_string(), |pid| pid.trim().to_owned());
-        until(tool, STARTUP_SECONDS, "stop", || {
-            (!process_runs(&pid)).then_some(())
-        })?;
+        let named = named.map(|pid| pid.trim().to_owned());
+        await_end(tool, &named.unwrap_or(pid))?;
         tool.done("");
+        Ok(())
+    }
+}
+
+/// Stop the node, and wait until its process is gone.
+#[derive(Args)]
+pub(super) struct Shutdown {
+    /// What is done anyway
+    #[arg(long, conflicts_with = "no_wait")]
+    wait: bool,
+    /// Do not wait
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Run for Shutdown {
+    fn run(self, tool: &Tool) -> Outcome {
+        if self.no_wait {
+            return tool.answer(Operation::Stop, "");
+        }
+        let pid = pid(tool)?;
+        let node = format!("RabbitMQ node {} running at PID {pid}", tool.node());
+        tool.done(&format!("Shutting down {node}"));
+        tool.call(Operation::Stop)?;
+        tool.done(&format!("Waiting for PID {pid} to terminate"));
+        await_end(tool, &pid)?;
+        tool.done(&format!("{node} successfully shut down"));
         Ok(())
     }
 }
@@ -130,7 +163,7 @@ impl Run for ResumeListeners {
             "Will resume client connection listeners on node {}. The node will now accept client connections",
             tool.node()
         );
-        tool.act(&banner, Operation::Resume)
+        tool.act(&banner, Operation::Resume { revive: false })
     }
 }
 
@@ -158,6 +191,6 @@ impl Run for Revive {
             "Will put node {} back into regular operating mode. The node will again serve client traffic and host primary queue replicas.",
             tool.node()
         );
-        tool.act(&banner, Operation::Resume)
+        tool.act(&banner, Operation::Resume { revive: true })
     }
 }

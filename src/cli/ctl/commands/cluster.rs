@@ -110,26 +110,6 @@ impl Run for CheckForQuorumQueuesWithoutAnElectedLeader {
     }
 }
 
-/// Balance the leaders of queues over the nodes: there is one.
-#[derive(Args)]
-pub(super) struct Rebalance {
-    /// all, classic, quorum or stream
-    #[arg(default_value = "all", value_name = "QUEUES")]
-    _queues: String,
-    /// Regular expression of virtual hosts
-    #[arg(long = "vhost-pattern")]
-    _vhosts: Option<String>,
-    /// Regular expression of queues
-    #[arg(long = "queue-pattern")]
-    _names: Option<String>,
-}
-
-impl Run for Rebalance {
-    fn run(self, tool: &Tool) -> Outcome {
-        tool.act("Re-balancing leaders of all queues...", Operation::Status)
-    }
-}
-
 /// What is to be done after an upgrade: nothing.
 #[derive(Args)]
 pub(super) struct PostUpgrade;

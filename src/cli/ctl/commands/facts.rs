@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs;
 use clap::Args;
 use clap::CommandFactory;
 use serde_json::Value;
+use serde_json::json;
 
 use crate::admin::Operation;
 use crate::cli::ctl::Failure;
@@ -14,6 +15,7 @@ use crate::cli::ctl::commands::Cli;
 use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::commands::bad_argument;
 use crate::cli::ctl::commands::state::listener;
+use crate::cli::ctl::output::Formatter;
 use crate::cli::ctl::output::items;
 use crate::cli::ctl::output::plain;
 use crate::cli::ctl::tool::Tool;
@@ -30,8 +32,8 @@ impl Run for Listeners {
         ));
         let state = tool.call(Operation::Status)?;
         let listeners = &state["listeners"];
-        let shown = serde_json::json!({"result": "ok", "node": node, "listeners": listeners});
-        if !tool.prints_json(&shown) {
+        let shown = json!({"result": "ok", "node": node, "listeners": listeners});
+        if !tool.prints_json(&shown)? {
             for it in items(listeners) {
                 tool.print(&format!("{}\n", listener(it)));
             }
@@ -76,11 +78,56 @@ impl Run for Environment {
             tool.node()
         ));
         let settings = tool.call(Operation::Environment)?;
-        if !tool.prints_json(&settings) {
+        if !tool.prints_json(&settings)? {
             for (key, value) in settings.as_object().into_iter().flatten() {
                 tool.print(&format!("{key} = {value}\n"));
             }
         }
+        Ok(())
+    }
+}
+
+/// The variables of the node's environment that set something.
+#[derive(Args)]
+pub(super) struct OsEnv;
+
+impl Run for OsEnv {
+    fn run(self, tool: &Tool) -> Outcome {
+        let node = tool.node();
+        tool.banner(&format!(
+            "Listing RabbitMQ-specific environment variables defined on node {node}..."
+        ));
+        let variables = tool.call(Operation::Variables)?;
+        let rows = variables.as_object().into_iter().flatten();
+        if tool.formatter() == Formatter::Csv {
+            let rows = rows.map(|(name, value)| json!({"variable": name, "value": value}));
+            tool.rows(&["variable", "value"], &rows.collect::<Vec<_>>());
+            return Ok(());
+        }
+        let shown = json!({"result": "ok", "node": node, "variables": variables});
+        if !tool.prints_json(&shown)? {
+            let lines: Vec<String> = rows
+                .map(|(name, value)| format!("{name}={}", plain(value)))
+                .collect();
+            tool.done(&match lines.is_empty() {
+                true => format!("Node {node} reported no relevant environment variables."),
+                false => lines.join("\n"),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What keeps definitions.
+#[derive(Args)]
+pub(super) struct MetadataStoreStatus;
+
+impl Run for MetadataStoreStatus {
+    fn run(self, tool: &Tool) -> Outcome {
+        let banner = format!("Status of metadata store on node {} ...", tool.node());
+        tool.banner(&banner);
+        tool.call(Operation::Status)?;
+        tool.pretty(&["Metadata Store"], &[json!({"Metadata Store": "redb"})]);
         Ok(())
     }
 }
@@ -114,10 +161,10 @@ impl Run for MemoryBreakdown {
         parts.sort_by(|left, right| right.1.total_cmp(&left.1));
         let percentage = |octets: f64| 100.0 * octets / total.max(1.0);
         let shown = parts.map(|(name, octets)| {
-            let part = serde_json::json!({"bytes": octets, "percentage": percentage(octets)});
+            let part = json!({"bytes": octets, "percentage": percentage(octets)});
             (name.to_owned(), part)
         });
-        if tool.prints_json(&Value::Object(shown.into_iter().collect())) {
+        if tool.prints_json(&Value::Object(shown.into_iter().collect()))? {
             return Ok(());
         }
         for (name, octets) in parts {
@@ -182,35 +229,6 @@ impl Run for Certificates {
     fn run(self, tool: &Tool) -> Outcome {
         tool.banner(&format!("Certificates of node {} ...", tool.node()));
         tool.answer(Operation::Status, "#{}")
-    }
-}
-
-/// Answer one of the few expressions that scripts ask: eval 'node().'.
-#[derive(Args)]
-pub(super) struct Eval {
-    /// rabbit_nodes:reached_target_cluster_size(), rabbit_nodes:cluster_name(), rabbit_misc:version(), node()
-    expression: String,
-}
-
-impl Run for Eval {
-    fn run(self, tool: &Tool) -> Outcome {
-        let state = tool.call(Operation::Status)?;
-        let asked = self.expression.chars();
-        let asked: String = asked.filter(|c| !c.is_whitespace()).collect();
-        let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
-        let answer = match asked.trim_end_matches('.') {
-            "rabbit_nodes:reached_target_cluster_size()" => "true".to_owned(),
-            "rabbit_nodes:cluster_name()" => format!("<<\"{}\">>", text("cluster_name")),
-            "rabbit_misc:version()" => format!("\"{}\"", text("rabbitmq_version")),
-            "node()" => format!("'{}'", text("node")),
-            _ => {
-                let text = "there is no Erlang runtime in Leveret; `eval` knows node(), rabbit_nodes:cluster_name(), \
-                            rabbit_nodes:reached_target_cluster_size() and rabbit_misc:version()";
-                return Err(Failure::new(UNAVAILABLE, text));
-            }
-        };
-        tool.print(&format!("{answer}\n"));
-        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use clap::Args;
 use crate::admin::Operation;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
+use crate::cli::ctl::TIMED_OUT;
 use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::commands::bad_argument;
@@ -39,10 +40,11 @@ impl Run for Ping {
             "Will ping {node}. This only checks if the OS process is running and registered with epmd. Timeout: {milliseconds} ms."
         ));
         tool.call(Operation::Ping).map_err(|failure| {
-            let text = format!(
-                "Failed to connect and authenticate to {node} in {milliseconds} ms\n{}",
-                failure.text
-            );
+            let text = format!("Failed to connect and authenticate to {node} in {milliseconds} ms");
+            let text = match failure.exit {
+                TIMED_OUT => text,
+                _ => format!("{text}\n{}", failure.text),
+            };
             Failure::new(UNAVAILABLE, text)
         })?;
         tool.done("Ping succeeded");
@@ -212,17 +214,19 @@ impl Run for CheckPortConnectivity {
 #[derive(Args)]
 pub(super) struct CheckPortListener {
     /// Port
-    port: u16,
+    port: String,
 }
 
 impl Run for CheckPortListener {
     fn run(self, tool: &Tool) -> Outcome {
-        let (node, port) = (tool.node(), self.port);
+        let node = tool.node();
+        let port = self.port.parse::<u64>().ok().filter(|port| *port > 0);
+        let port = port.ok_or_else(|| bad_argument("Argument must be a positive integer"))?;
         tool.banner(&format!(
             "Asking node {node} if there's an active listener on port {port} ..."
         ));
         let state = tool.call(Operation::Status)?;
-        if ports(&state).contains(&port.into()) {
+        if ports(&state).contains(&port) {
             tool.done(&format!(
                 "A listener for port {port} is running on node {node}."
             ));
@@ -259,7 +263,7 @@ impl Run for CheckProtocolListener {
         let protocols: Vec<String> = listeners.map(|it| plain(&it["protocol"])).collect();
         if protocols.contains(&wanted) {
             tool.done(&format!(
-                "A listener for protocol {protocol} is running on node {node}."
+                "A listener for protocol {wanted} is running on node {node}."
             ));
             return Ok(());
         }

@@ -24,8 +24,15 @@ fn list(tool: &Tool, owner: Owner, name: Option<String>) -> Outcome {
     if of_one && !tool.is_for_machines() {
         tool.banner(&banner);
         let rows = tool.call(operation)?;
-        for row in rows.as_array().into_iter().flatten() {
-            tool.done(row["limits"].as_str().unwrap_or_default());
+        let none = match owner {
+            Owner::Vhost => "",
+            Owner::User => "{}",
+        };
+        let limits = rows[0]["limits"].as_str().unwrap_or(none);
+        // An empty text is a line too.
+        match limits {
+            "" => tool.print("\n"),
+            limits => tool.done(limits),
         }
         return Ok(());
     }
@@ -44,12 +51,13 @@ impl Run for SetVhostLimits {
     fn run(self, tool: &Tool) -> Outcome {
         let (name, text) = (tool.vhost(), self.definition);
         let banner = format!("Setting vhost limits to \"{text}\" for vhost \"{name}\" ...");
+        tool.banner(&banner);
         let operation = Operation::SetLimits {
             owner: Owner::Vhost,
             name,
             definition: json(&text)?,
         };
-        tool.act(&banner, operation)
+        tool.answer(operation, "")
     }
 }
 
@@ -98,12 +106,13 @@ impl Run for SetUserLimits {
     fn run(self, tool: &Tool) -> Outcome {
         let (name, text) = (self.username, self.definition);
         let banner = format!("Setting user limits to \"{text}\" for user \"{name}\" ...");
+        tool.banner(&banner);
         let operation = Operation::SetLimits {
             owner: Owner::User,
             name,
             definition: json(&text)?,
         };
-        tool.act(&banner, operation)
+        tool.answer(operation, "")
     }
 }
 
@@ -132,8 +141,8 @@ impl Run for ClearUserLimits {
 #[derive(Args)]
 pub(super) struct ListUserLimits {
     /// Of this user
-    #[arg(long)]
-    user: Option<String>,
+    #[arg(long, default_value = "guest")]
+    user: String,
     /// Of all users
     #[arg(long)]
     global: bool,
@@ -141,6 +150,6 @@ pub(super) struct ListUserLimits {
 
 impl Run for ListUserLimits {
     fn run(self, tool: &Tool) -> Outcome {
-        list(tool, Owner::User, self.user.filter(|_| !self.global))
+        list(tool, Owner::User, (!self.global).then_some(self.user))
     }
 }

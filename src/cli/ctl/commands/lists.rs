@@ -162,15 +162,15 @@ impl Run for ListQueues {
 /// List queues that do not answer: none.
 #[derive(Args)]
 pub(super) struct ListUnresponsiveQueues {
-    /// As in list_queues
-    #[arg(value_name = "COLUMN")]
-    _columns: Vec<String>,
+    /// As in list_queues [default: name]
+    columns: Vec<String>,
 }
 
 impl Run for ListUnresponsiveQueues {
     fn run(self, tool: &Tool) -> Outcome {
         let banner = format!("Listing unresponsive queues for vhost {} ...", tool.vhost());
-        tool.table(&banner, Operation::ListNothing, &["name"])
+        let asked = &self.columns;
+        tool.list(&[&banner], Operation::ListNothing, asked, &["name"], QUEUE)
     }
 }
 

@@ -5,6 +5,7 @@ mod application;
 mod cluster;
 mod connections;
 mod definitions;
+mod eval;
 mod facts;
 mod features;
 mod health;
@@ -16,6 +17,7 @@ mod permissions;
 mod plugins;
 mod policies;
 mod queues;
+mod quorum;
 mod report;
 mod state;
 mod status;
@@ -115,29 +117,32 @@ commands! {
     definitions: ExportDefinitions ImportDefinitions;
     lists: ListQueues ListUnresponsiveQueues ListExchanges ListBindings ListConnections ListChannels ListConsumers;
     queues: PurgeQueue DeleteQueue Browse;
+    quorum: QuorumStatus Rebalance;
     connections: CloseConnection CloseAllConnections CloseAllUserConnections;
     status: Status ClusterStatus;
     health: Ping CheckRunning IsRunning IsBooting CheckAlarms CheckLocalAlarms Alarms CheckPortConnectivity
         CheckPortListener CheckProtocolListener CheckVirtualHosts CheckCertificateExpiration NodeHealthCheck;
     cluster: CheckIfNodeIsQuorumCritical CheckIfNodeIsMirrorSyncCritical
         CheckIfNewQuorumQueueReplicasHaveFinishedInitialSync CheckForQuorumQueuesWithoutAnElectedLeader
-        AwaitOnlineQuorumPlusOne AwaitOnlineSynchronizedMirror HasReachedTargetClusterSize Rebalance PostUpgrade
+        AwaitOnlineQuorumPlusOne AwaitOnlineSynchronizedMirror HasReachedTargetClusterSize PostUpgrade
         DiscoverPeers;
-    facts: Listeners ServerVersion Version Environment MemoryBreakdown ResolveHostname Certificates Eval Autocomplete;
+    facts: Listeners ServerVersion Version Environment OsEnv MetadataStoreStatus MemoryBreakdown
+        ResolveHostname Certificates Autocomplete;
+    eval: Eval;
     report: Report;
     waits: AwaitStartup AwaitOnlineNodes Wait;
     watermarks: SetVmMemoryHighWatermark SetDiskFreeLimit;
-    logs: SetLogLevel RotateLogs LogLocation;
+    logs: SetLogLevel RotateLogs LogLocation LogTail LogTailStream;
     features: ListFeatureFlags EnableFeatureFlag ListDeprecatedFeatures CheckIfAnyDeprecatedFeaturesAreUsed
         CheckIfClusterHasClassicQueueMirroringPolicy;
-    application: Stop StopApp StartApp Reset ForceReset ForceBoot SuspendListeners ResumeListeners Drain Revive;
+    application: Stop Shutdown StopApp StartApp Reset ForceReset ForceBoot SuspendListeners ResumeListeners Drain Revive;
     plugins: List Enable Disable Set IsEnabled;
 }
 
 /// An argument that is JSON.
 fn json(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::new(UNAVAILABLE, format!("JSON decoding error: {error}: {text}")))
+        .map_err(|error| Failure::new(UNAVAILABLE, format!("JSON decoding error. Reason: {error}")))
 }
 
 /// What is wrong with an argument, before anybody was asked.

@@ -23,17 +23,17 @@ pub(super) struct SetParameter {
 impl Run for SetParameter {
     fn run(self, tool: &Tool) -> Outcome {
         let vhost = tool.vhost();
-        let banner = format!(
+        tool.banner(&format!(
             "Setting runtime parameter \"{}\" for component \"{}\" to \"{}\" in vhost \"{vhost}\" ...",
             self.name, self.component, self.value
-        );
+        ));
         let operation = Operation::SetParameter {
             vhost,
             component: self.component,
             name: self.name,
             value: json(&self.value)?,
         };
-        tool.act(&banner, operation)
+        tool.answer(operation, "")
     }
 }
 
@@ -88,9 +88,11 @@ pub(super) struct SetGlobalParameter {
 impl Run for SetGlobalParameter {
     fn run(self, tool: &Tool) -> Outcome {
         let (name, text) = (self.name, self.value);
-        let banner = format!("Setting global runtime parameter \"{name}\" to \"{text}\" ...");
+        tool.banner(&format!(
+            "Setting global runtime parameter \"{name}\" to \"{text}\" ..."
+        ));
         let value = json(&text)?;
-        tool.act(&banner, Operation::SetGlobalParameter { name, value })
+        tool.answer(Operation::SetGlobalParameter { name, value }, "")
     }
 }
 

@@ -34,10 +34,10 @@ impl Policy {
             Policies::Operator => "operator policy override",
         };
         let vhost = tool.vhost();
-        let banner = format!(
+        tool.banner(&format!(
             "Setting {noun} \"{}\" for pattern \"{}\" to \"{}\" with priority \"{}\" for vhost \"{vhost}\" ...",
             self.name, self.pattern, self.definition, self.priority
-        );
+        ));
         let operation = Operation::SetPolicy {
             policies,
             vhost,
@@ -47,7 +47,7 @@ impl Policy {
             priority: self.priority,
             apply_to: self.apply_to,
         };
-        tool.act(&banner, operation)
+        tool.answer(operation, "")
     }
 }
 

@@ -6,10 +6,14 @@ use serde_json::Value;
 use crate::admin::Operation;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::commands::plugins::BUILT_IN;
 use crate::cli::ctl::commands::state::alarms;
 use crate::cli::ctl::commands::state::listener;
+use crate::cli::ctl::output::Formatter;
 use crate::cli::ctl::output::items;
 use crate::cli::ctl::output::plain;
+use crate::cli::ctl::terms;
+use crate::cli::ctl::terms::Language;
 use crate::cli::ctl::tool::Tool;
 
 /// A number with a unit, as RabbitMQ rounds it.
@@ -40,8 +44,9 @@ pub(super) struct Status;
 impl Run for Status {
     fn run(self, tool: &Tool) -> Outcome {
         tool.banner(&format!("Status of node {} ...", tool.node()));
-        let state = tool.call(Operation::Status)?;
-        if tool.prints_json(&state) {
+        let mut state = tool.call(Operation::Status)?;
+        state["active_plugins"] = BUILT_IN.into();
+        if tool.prints_json(&state)? {
             return Ok(());
         }
         let line = |label: &str, value: &Value| format!("{label}: {}", plain(value));
@@ -62,8 +67,22 @@ impl Run for Status {
                 ),
             ],
         );
+        let plugins = items(&state["active_plugins"]).iter();
+        let plugins: Vec<String> = plugins.map(|name| format!(" * {}", plain(name))).collect();
+        section(
+            tool,
+            "Plugins",
+            &[
+                &["Enabled plugins:".to_owned(), String::new()],
+                &plugins[..],
+            ]
+            .concat(),
+        );
         let directory = line("Node data directory", &state["data_directory"]);
         section(tool, "Data directory", &[directory]);
+        let files = items(&state["config_files"]).iter();
+        let files: Vec<String> = files.map(|file| format!(" * {}", plain(file))).collect();
+        section_or_none(tool, "Config files", &files);
         let logs = items(&state["log_files"]).iter();
         let logs: Vec<String> = logs.map(|file| format!(" * {}", plain(file))).collect();
         section(tool, "Log file(s)", &logs);
@@ -121,6 +140,20 @@ impl Run for Status {
     }
 }
 
+/// What Chef reads of a cluster, as terms.
+fn cluster_terms(node: &str, state: &Value, maintenance: &str) -> String {
+    let node = terms::atom(node);
+    let text = |text: &str| Language::Erlang.text(text);
+    let name = text(&plain(&state["cluster_name"]));
+    let alarms: Vec<String> = items(&state["alarms"]).iter().map(plain).collect();
+    let alarms = alarms.join(",");
+    let maintenance = text(maintenance);
+    format!(
+        "[{{nodes,[{{disc,[{node}]}}]}},\n {{running_nodes,[{node}]}},\n {{cluster_name,{name}}},\n {{partitions,[]}},\n \
+         {{alarms,[{{{node},[{alarms}]}}]}},\n {{maintenance_status,[{{{node},{maintenance}}}]}}]\n"
+    )
+}
+
 /// What the cluster is: this node.
 #[derive(Args)]
 pub(super) struct ClusterStatus;
@@ -129,8 +162,17 @@ impl Run for ClusterStatus {
     fn run(self, tool: &Tool) -> Outcome {
         tool.banner(&format!("Cluster status of node {} ...", tool.node()));
         let state = tool.call(Operation::Status)?;
+        let features = tool.call(Operation::ListFeatures)?;
         let node = tool.node().to_owned();
+        let maintenance = match state["is_under_maintenance"] == true {
+            true => "marked for maintenance",
+            false => "not under maintenance",
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if tool.formatter() == Formatter::Erlang {
+            tool.print(&cluster_terms(&node, &state, maintenance));
+            return Ok(());
+        }
         let shown = serde_json::json!({
             "cluster_name": state["cluster_name"],
             "cluster_tags": {},
@@ -142,10 +184,10 @@ impl Run for ClusterStatus {
             "alarms": state["alarms"],
             "listeners": {&node: state["listeners"]},
             "cpu_cores": {&node: cores},
-            "maintenance_status": {&node: "not under maintenance"},
-            "feature_flags": [],
+            "maintenance_status": {&node: maintenance},
+            "feature_flags": features,
         });
-        if tool.prints_json(&shown) {
+        if tool.prints_json(&shown)? {
             return Ok(());
         }
         section(
@@ -162,7 +204,7 @@ impl Run for ClusterStatus {
         section(tool, "Versions", &[format!("{node}: RabbitMQ {version}")]);
         let cores = format!("Node: {node}, available CPU cores: {cores}");
         section(tool, "CPU Cores", &[cores]);
-        let maintenance = format!("Node: {node}, status: not under maintenance");
+        let maintenance = format!("Node: {node}, status: {maintenance}");
         section(tool, "Maintenance status", &[maintenance]);
         section_or_none(tool, "Alarms", &alarms(&node, &state));
         section_or_none(tool, "Network Partitions", &[]);
@@ -171,6 +213,11 @@ impl Run for ClusterStatus {
             format!("Node: {node}, {line}")
         });
         section(tool, "Listeners", &listeners.collect::<Vec<_>>());
+        let features = items(&features).iter().map(|feature| {
+            let (name, state) = (plain(&feature["name"]), plain(&feature["state"]));
+            format!("Flag: {name}, state: {state}")
+        });
+        section(tool, "Feature flags", &features.collect::<Vec<_>>());
         Ok(())
     }
 }

@@ -6,24 +6,36 @@ use clap::Args;
 
 use crate::admin::Operation;
 use crate::auth::PasswordHash;
+use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::SOFTWARE;
 use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::commands::bad_argument;
 use crate::cli::ctl::tool::Tool;
 
-/// A password from standard input, where none was given.
-fn password(given: Option<String>) -> Result<String, Failure> {
+const PROMPT: &str = "Password: ";
+
+/// A password from standard input, where none was given; asked for as RabbitMQ does it, which ends with one of two codes when
+/// there is none.
+fn password(
+    tool: &Tool,
+    given: Option<String>,
+    prompt: &str,
+    missing: u8,
+) -> Result<String, Failure> {
     if let Some(password) = given {
         return Ok(password);
     }
+    tool.banner(prompt);
+    tool.flush();
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     let password = line.trim_end_matches(['\n', '\r']).to_owned();
     match read {
         Ok(octets) if octets > 0 && !password.is_empty() => Ok(password),
         _ => Err(Failure::new(
-            SOFTWARE,
+            missing,
             "Password is not provided via argument or stdin",
         )),
     }
@@ -45,8 +57,15 @@ pub(super) struct AddUser {
 impl Run for AddUser {
     fn run(self, tool: &Tool) -> Outcome {
         let name = self.username;
-        let password = password(self.password)?;
+        if name.is_empty() {
+            return Err(bad_argument("user cannot be an empty string"));
+        }
         tool.banner(&format!("Adding user \"{name}\" ..."));
+        let prompt = match self.pre_hashed_password {
+            true => "Hashed and salted password: ",
+            false => PROMPT,
+        };
+        let password = password(tool, self.password, prompt, DATA)?;
         tool.call(Operation::AddUser {
             name,
             password,
@@ -76,9 +95,9 @@ pub(super) struct ChangePassword {
 impl Run for ChangePassword {
     fn run(self, tool: &Tool) -> Outcome {
         let name = self.username;
-        let password = Some(password(self.password)?);
-        let banner = format!("Changing password for user \"{name}\" ...");
-        tool.act(&banner, Operation::ChangePassword { name, password })
+        tool.banner(&format!("Changing password for user \"{name}\" ..."));
+        let password = Some(password(tool, self.password, PROMPT, SOFTWARE)?);
+        tool.answer(Operation::ChangePassword { name, password }, "")
     }
 }
 
@@ -111,11 +130,9 @@ pub(super) struct AuthenticateUser {
 impl Run for AuthenticateUser {
     fn run(self, tool: &Tool) -> Outcome {
         let name = self.username;
-        let password = password(self.password)?;
         tool.banner(&format!("Authenticating user \"{name}\" ..."));
-        tool.call(Operation::AuthenticateUser { name, password })?;
-        tool.done("Success");
-        Ok(())
+        let password = password(tool, self.password, PROMPT, SOFTWARE)?;
+        tool.answer(Operation::AuthenticateUser { name, password }, "Success")
     }
 }
 
@@ -176,7 +193,7 @@ impl Run for HashPassword {
             Some(_) => "Will hash the given password",
             None => "Will hash provided password",
         });
-        let password = password(self.password)?;
+        let password = password(tool, self.password, PROMPT, SOFTWARE)?;
         tool.done(&PasswordHash::new(&password).encode());
         Ok(())
     }

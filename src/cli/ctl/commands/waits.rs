@@ -10,7 +10,7 @@ use crate::admin::Operation;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::SOFTWARE;
-use crate::cli::ctl::TIMED_OUT;
+use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::USAGE;
 use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::tool::Tool;
@@ -34,7 +34,6 @@ pub(super) fn process_runs(pid: &str) -> bool {
 pub(super) fn until<T>(
     tool: &Tool,
     seconds: u64,
-    what: &str,
     mut ready: impl FnMut() -> Option<T>,
 ) -> Result<T, Failure> {
     tool.flush();
@@ -46,12 +45,7 @@ pub(super) fn until<T>(
             return Ok(found);
         }
         if clock.now() >= end {
-            let text = format!(
-                "operation {what} on node {} timed out. Timeout value used: {}",
-                tool.node(),
-                seconds * 1000
-            );
-            return Err(Failure::new(TIMED_OUT, text));
+            return Err(tool.timed_out(seconds));
         }
         std::thread::sleep(PAUSE);
     }
@@ -68,9 +62,7 @@ pub(super) struct AwaitStartup;
 impl Run for AwaitStartup {
     /// Silent when the node is up.
     fn run(self, tool: &Tool) -> Outcome {
-        until(tool, STARTUP_SECONDS, "await_startup", || {
-            is_up(tool).then_some(())
-        })
+        until(tool, STARTUP_SECONDS, || is_up(tool).then_some(()))
     }
 }
 
@@ -88,10 +80,22 @@ impl Run for AwaitOnlineNodes {
         tool.banner(&format!(
             "Will wait for at least {count} nodes to join the cluster of {node}. Timeout: {seconds} seconds."
         ));
-        until(tool, STARTUP_SECONDS, "await_online_nodes", || {
+        until(tool, STARTUP_SECONDS, || {
             (is_up(tool) && count <= 1).then_some(())
         })
+        .map_err(|_| {
+            let text = format!(
+                "Error: timed out while waiting. Not enough nodes joined {node}'s cluster."
+            );
+            Failure::new(SOFTWARE, text)
+        })
     }
+}
+
+/// A call that says too little or too much, in the quotes that RabbitMQ has here.
+fn refused(text: &str) -> Failure {
+    let text = format!("Error (argument validation): \"{text}\"");
+    Failure::new(USAGE, text)
 }
 
 /// Wait until the process is there and the node up.
@@ -108,27 +112,32 @@ impl Run for Wait {
     fn run(self, tool: &Tool) -> Outcome {
         let node = tool.node();
         let pid = match (self.pidfile, self.pid) {
-            (_, Some(pid)) => pid,
+            (Some(_), Some(_)) => return Err(refused("Cannot specify both pid and pidfile")),
+            (None, Some(pid)) => pid,
             (Some(file), None) => {
                 tool.banner(&format!(
                     "Waiting for pid file '{}' to appear",
                     file.display()
                 ));
-                let pid = until(tool, WAIT_SECONDS, "wait", || {
+                let pid = until(tool, WAIT_SECONDS, || {
                     std::fs::read_to_string(&file).ok()?.trim().parse().ok()
                 })?;
                 tool.banner(&format!("pid is {pid}"));
                 pid
             }
-            (None, None) => return Err(Failure::new(USAGE, "a pid file or --pid is needed")),
+            (None, None) => return Err(refused("No pid or pidfile specified")),
         };
         tool.banner(&format!(
             "Waiting for erlang distribution on node '{node}' while OS process '{pid}' is running"
         ));
+        let not_running = || Failure::new(UNAVAILABLE, "process_not_running");
+        if !process_runs(&pid.to_string()) {
+            return Err(not_running());
+        }
         tool.banner(&format!(
             "Waiting for applications 'rabbit_and_plugins' to start on node '{node}'"
         ));
-        let up = until(tool, WAIT_SECONDS, "wait", || {
+        let up = until(tool, WAIT_SECONDS, || {
             match (process_runs(&pid.to_string()), is_up(tool)) {
                 (false, _) => Some(false),
                 (true, true) => Some(true),
@@ -136,8 +145,7 @@ impl Run for Wait {
             }
         })?;
         if !up {
-            let text = format!("process {pid} is not running");
-            return Err(Failure::new(SOFTWARE, text));
+            return Err(not_running());
         }
         tool.done(&format!(
             "Applications 'rabbit_and_plugins' are running on node '{node}'"
