@@ -528,7 +528,6 @@ const ABSENT: &[&str] = &[
     "rabbitmq-diagnostics remote_shell",
     "rabbitmq-diagnostics maybe_stuck",
     "rabbitmq-diagnostics runtime_thread_stats",
-    "rabbitmq-diagnostics consume_event_stream",
     "rabbitmq-diagnostics list_network_interfaces",
     "rabbitmq-diagnostics list_policies_that_match q",
     "rabbitmq-diagnostics message_size_stats",

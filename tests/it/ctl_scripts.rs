@@ -313,6 +313,44 @@ impl Rig {
     }
 }
 
+/// Runs a command that does not end, until doing something makes it print such a line.
+fn follow(rig: &Rig, line: &[&str], act: impl Fn(), fits: impl Fn(&str) -> bool) {
+    let mut child = spawn(rig, "rabbitmq-diagnostics", line);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tell, told) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in lines {
+            let _ = tell.send(line.unwrap());
+        }
+    });
+    eventually("a line is shown", || {
+        act();
+        told.try_iter().any(|line| fits(&line))
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+}
+
+#[test]
+fn events_are_shown_as_they_come() {
+    let rig = Rig::start();
+    let act = || {
+        rig.ctl(&["add_vhost", "seen"]);
+        rig.ctl(&["delete_vhost", "seen"]);
+    };
+    let is_creation = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["event"], "vhost.created", "{line}");
+        event["name"] == "seen" && event["timestamp_in_ms"].is_u64()
+    };
+    let words = ["consume_event_stream", "--pattern", "^vhost.created"];
+    follow(&rig, &words, act, is_creation);
+    let ended = rig.run("rabbitmq-diagnostics", &["consume_event_stream", "-d", "0"]);
+    assert_eq!((ended.exit, &*ended.out), (0, ""));
+    rig.broker.stop();
+}
+
 #[test]
 fn the_log_is_shown_from_its_end_and_as_it_grows() {
     let rig = Rig::start_with_log_file();
@@ -325,22 +363,12 @@ fn the_log_is_shown_from_its_end_and_as_it_grows() {
     assert_eq!(rig.ctl(&["log_tail", "-N", "1"]), format!("{last}\n"));
     assert_eq!(rig.ctl(&["log_tail", "--number", "1000"]), written);
 
-    let mut child = spawn(&rig, "rabbitmq-diagnostics", &["-q", "log_tail_stream"]);
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (tell, told) = mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        for line in lines {
-            let _ = tell.send(line.unwrap());
-        }
-    });
-    eventually("a line is shown", || {
-        rig.ctl(&["resume_listeners"]);
-        told.try_iter()
-            .any(|line| line.contains("AMQP connections"))
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap();
+    follow(
+        &rig,
+        &["-q", "log_tail_stream"],
+        || drop(rig.ctl(&["resume_listeners"])),
+        |line| line.contains("AMQP connections"),
+    );
     let ended = rig.run("rabbitmq-diagnostics", &["log_tail_stream", "-d", "0"]);
     assert_eq!(
         (ended.exit, &*ended.out),

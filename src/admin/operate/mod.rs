@@ -289,6 +289,7 @@ impl Operator<'_> {
                 name,
             } => self.clear_parameter(&vhost, &component, &name),
             Operation::ListParameters { vhost } => self.list_parameters(&vhost),
+            Operation::WatchEvents { from } => Ok(self.watch_events(from)),
             Operation::ListAuthAttempts => Ok(self.auth_attempts()),
             Operation::ForgetAuthAttempts => {
                 self.broker.access().forget_attempts();

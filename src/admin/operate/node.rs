@@ -17,6 +17,7 @@ use crate::broker::Protocol;
 use crate::broker::Watermark;
 use crate::definitions::LIMIT_MAX;
 use crate::definitions::Look;
+use crate::definitions::arguments_json;
 use crate::logs;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
@@ -268,6 +269,17 @@ impl Operator<'_> {
             "vhosts": names,
             "store_failure": self.broker.store().failure().map(|error| error.to_string()),
         })
+    }
+
+    /// Each with its name, as RabbitMQ shows it.
+    pub(super) fn watch_events(&self, from: Option<u64>) -> Value {
+        let (events, next) = self.broker.watch_events(from, self.now());
+        let events = events.iter().map(|(name, told)| {
+            let mut event = arguments_json(told);
+            event["event"] = name.as_str().into();
+            event
+        });
+        json!({"events": events.collect::<Vec<_>>(), "next": next})
     }
 
     pub(super) fn auth_attempts(&self) -> Value {

@@ -241,6 +241,11 @@ pub enum Operation {
         /// End maintenance too.
         revive: bool,
     },
+    /// Events as they come.
+    WatchEvents {
+        /// None: from now on.
+        from: Option<u64>,
+    },
     ListAuthAttempts,
     ForgetAuthAttempts,
     ExportDefinitions,

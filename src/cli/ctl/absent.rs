@@ -80,10 +80,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("encrypt_conf_value", ENCRYPTED),
     ("decrypt_conf_value", ENCRYPTED),
     (
-        "consume_event_stream",
-        "bind a queue to amq.rabbitmq.event instead",
-    ),
-    (
         "enable_auth_attempt_source_tracking",
         "logins are not counted by where they come from",
     ),

@@ -6,6 +6,7 @@ mod cluster;
 mod connections;
 mod definitions;
 mod eval;
+mod events;
 mod facts;
 mod features;
 mod health;
@@ -132,6 +133,7 @@ commands! {
     report: Report;
     waits: AwaitStartup AwaitOnlineNodes Wait;
     watermarks: SetVmMemoryHighWatermark SetDiskFreeLimit;
+    events: ConsumeEventStream;
     logs: SetLogLevel RotateLogs LogLocation LogTail LogTailStream;
     features: ListFeatureFlags EnableFeatureFlag ListDeprecatedFeatures CheckIfAnyDeprecatedFeaturesAreUsed
         CheckIfClusterHasClassicQueueMirroringPolicy;
