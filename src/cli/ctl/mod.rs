@@ -150,8 +150,9 @@ mod tests {
             "ctl list_queues -p v --no-table-headers -q name",
         ] {
             let arguments = with_dashes(line.split(' ').map(Into::into));
-            let cli = Cli::try_parse_from(arguments).ok().expect("a command");
-            let options = cli.options;
+            let Ok(Cli { options, .. }) = Cli::try_parse_from(arguments) else {
+                panic!("{line}")
+            };
             assert!(options.quiet && options.no_table_headers, "{line}");
             assert_eq!(options.vhost, "v");
         }

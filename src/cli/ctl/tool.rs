@@ -300,10 +300,10 @@ impl Tool {
 
     /// The same, as a table with borders where nothing else is asked for.
     pub(super) fn pretty(&self, columns: &[&str], rows: &[Value]) {
-        let formatter = match self.options.formatter {
-            Formatter::Table => Formatter::PrettyTable,
-            other => other,
-        };
+        let mut formatter = self.options.formatter;
+        if formatter == Formatter::Table {
+            formatter = Formatter::PrettyTable;
+        }
         self.print(&output::rows(formatter, true, columns, rows));
     }
 

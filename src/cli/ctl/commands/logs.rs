@@ -71,7 +71,7 @@ impl Run for LogLocation {
             true => places,
             // A file, if there is one.
             false => {
-                let file = places.iter().position(|place| is_file(place));
+                let file = places.iter().position(is_file);
                 let first = file.unwrap_or(0);
                 places
                     .get(first..)
