@@ -123,7 +123,7 @@ fn users_and_permissions() {
     check(
         &["--formatter=json", "list_users"],
         0,
-        "[{\"tags\":[\"administrator\"],\"user\":\"guest\"},{\"tags\":[\"monitoring\",\"management\"],\"user\":\"u\"}]\n",
+        "[\n{\"user\":\"guest\",\"tags\":[\"administrator\"]}\n,{\"user\":\"u\",\"tags\":[\"monitoring\",\"management\"]}\n]\n",
     );
     check(
         &["list_users", "--formatter", "csv"],

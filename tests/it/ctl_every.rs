@@ -126,7 +126,7 @@ const COMMANDS: &[(&str, Shape)] = &[
     ),
     (
         "rabbitmq-diagnostics memory_breakdown --unit stones",
-        Fails(65, "Error (argument validation)"),
+        Fails(64, "Error (argument validation)"),
     ),
     ("rabbitmq-diagnostics environment", Has("cluster_name = ")),
     ("rabbitmq-diagnostics server_version", Is("3.13.7\n")),

@@ -110,7 +110,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     // Ansible's community.rabbitmq
     (
         "rabbitmqctl -q list_users --formatter json",
-        "[{\"tags\":[\"administrator\"],\"user\":\"guest\"}]\n",
+        "[\n{\"user\":\"guest\",\"tags\":[\"administrator\"]}\n]\n",
     ),
     (
         "rabbitmqctl -q list_vhosts name tracing",
@@ -284,6 +284,13 @@ fn misuse_is_told_as_rabbitmq_tells_it() {
         let printed = rig.run("rabbitmqctl", &[&["-q"], &words[..]].concat());
         assert_eq!(printed.exit, *exit, "{line}: {}", printed.err);
         assert!(printed.err.starts_with(start), "{line}: {}", printed.err);
+    }
+    // Of a node that is not there nothing is announced.
+    for line in [
+        ["-n", "rabbit@other", "list_users"],
+        ["-t", "0", "list_users"],
+    ] {
+        assert_eq!(rig.run("rabbitmqctl", &line).out, "");
     }
     // Names as long as they may be, of any letters, and such that look like options.
     let long = "ж".repeat(127) + "x";

@@ -51,9 +51,9 @@ impl Operator<'_> {
     pub(super) fn node(&self, operation: Operation) -> Done {
         match operation {
             Operation::PurgeQueue { vhost, name } => {
-                let vhost = self.vhost(&vhost)?;
-                let queue = vhost.queue(&name);
-                let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
+                let not_found = || Failed::new(UNAVAILABLE, "not_found");
+                let vhost = self.broker.vhost(&vhost).ok_or_else(not_found)?;
+                let queue = vhost.queue(&name).ok_or_else(not_found)?;
                 if queue.queue_type == QueueType::Stream {
                     let resource = vhost.queue_resource(&name);
                     return Err(Failed::new(
@@ -179,7 +179,8 @@ impl Operator<'_> {
     /// A quorum queue's one member. What its log is in RabbitMQ is the store's here, which all queues share.
     fn quorum_status(&self, vhost: &str, name: &str) -> Done {
         let refused = |text| Err(Failed::new(UNAVAILABLE, text));
-        let Some(queue) = self.vhost(vhost)?.queue(name) else {
+        let vhost = self.broker.vhost(vhost);
+        let Some(queue) = vhost.and_then(|vhost| vhost.queue(name)) else {
             return refused("not_found");
         };
         match queue.queue_type {

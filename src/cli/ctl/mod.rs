@@ -53,6 +53,25 @@ impl Failure {
         let text = text.into();
         Self { exit, text }
     }
+
+    fn begins_with(&self, starts: &[&str]) -> bool {
+        starts.iter().any(|start| self.text.starts_with(start))
+    }
+
+    /// What RabbitMQ finds out before it begins, of which it prints no banner.
+    fn is_from_the_start(&self) -> bool {
+        self.begins_with(&[
+            "Error (",
+            "Error: this command",
+            "Error: unable",
+            "Error: operation",
+        ])
+    }
+
+    /// RabbitMQ's words are the whole of what is said.
+    fn stands_alone(&self) -> bool {
+        self.is_from_the_start() || self.begins_with(&["Virtual host '", "No listener for port"])
+    }
 }
 
 type Outcome = Result<(), Failure>;
@@ -78,10 +97,7 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let done = Tool::new(options, name.clone()).and_then(|tool| {
         tool.check_node()?;
         let done = run(&tool);
-        let from_the_start = |failure: &Failure| {
-            failure.text.starts_with("Error (") || failure.text.starts_with("Error: this command")
-        };
-        if !done.as_ref().is_err_and(from_the_start) {
+        if !done.as_ref().is_err_and(Failure::is_from_the_start) {
             tool.flush();
         }
         done
@@ -89,19 +105,9 @@ pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Of these RabbitMQ's words are the whole of what is said.
-            let by_itself = |text: &str| {
-                text.starts_with("Error (")
-                    || text.starts_with("Error: this command")
-                    || text.starts_with("Error: unable")
-                    || text.starts_with("Error: operation")
-                    || text.starts_with("Virtual host '")
-                    || text.starts_with("No listener for port")
-            };
-            let head = if by_itself(&failure.text) {
-                ""
-            } else {
-                "Error:\n"
+            let head = match failure.stands_alone() {
+                true => "",
+                false => "Error:\n",
             };
             let mut text = format!("{head}{}", failure.text);
             if text.starts_with("Error (argument validation)") {

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use clap::ValueEnum;
-use serde_json::Map;
 use serde_json::Value;
 
 use crate::cli::ctl::terms::Language;
@@ -72,17 +71,19 @@ pub(super) fn rows(
 ) -> String {
     let cells =
         |row: &Value| -> Vec<String> { columns.iter().map(|key| cell(&row[*key])).collect() };
-    let picked = |row: &Value| -> Value {
+    // In the order of the columns, which a map would not keep.
+    let picked = |row: &Value| -> String {
         let entries = columns
             .iter()
-            .map(|key| ((*key).to_owned(), row[*key].clone()));
-        entries.collect::<Map<_, _>>().into()
+            .map(|key| format!("{}:{}", Value::from(*key), row[*key]));
+        format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
     };
     let mut text = String::new();
     match formatter {
+        Formatter::Json if rows.is_empty() => text.push_str("[]\n"),
         Formatter::Json => {
-            let all: Vec<Value> = rows.iter().map(picked).collect();
-            let _ = writeln!(text, "{}", Value::from(all));
+            let all: Vec<String> = rows.iter().map(picked).collect();
+            let _ = writeln!(text, "[\n{}\n]", all.join("\n,"));
         }
         Formatter::JsonStream => {
             for row in rows {
@@ -256,12 +257,17 @@ mod tests {
         check(
             Formatter::JsonStream,
             true,
-            "{\"args\":{\"m\":[2,\"b\"],\"x-queue-type\":\"quo\\\"rum\"},\"n\":1,\"name\":\"a\\tb\",\"tags\":[\"x\",\"y\"]}\n\
-             {\"args\":{},\"n\":null,\"name\":\"c,\\\"d\",\"tags\":[]}\n",
+            "{\"name\":\"a\\tb\",\"n\":1,\"tags\":[\"x\",\"y\"],\"args\":{\"m\":[2,\"b\"],\"x-queue-type\":\"quo\\\"rum\"}}\n\
+             {\"name\":\"c,\\\"d\",\"n\":null,\"tags\":[],\"args\":{}}\n",
         );
         let none = rows(Formatter::Table, true, &["name"], &[]);
         assert_eq!(none, "");
         assert_eq!(rows(Formatter::Json, true, &["name"], &[]), "[]\n");
+        let two = [json!({"b": 1, "a": "x"}), json!({"b": 2, "a": "y"})];
+        assert_eq!(
+            rows(Formatter::Json, true, &["b", "a"], &two),
+            "[\n{\"b\":1,\"a\":\"x\"}\n,{\"b\":2,\"a\":\"y\"}\n]\n"
+        );
         let users = [json!({"user": "guest", "tags": ["administrator"]})];
         let terms = |formatter, list| rows(formatter, true, &["user", "tags"], list);
         assert_eq!(

@@ -8,12 +8,13 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::admin::Operation;
+use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
-use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::commands::Cli;
 use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::commands::bad_argument;
+use crate::cli::ctl::commands::bad_unit;
 use crate::cli::ctl::commands::state::listener;
 use crate::cli::ctl::output::Formatter;
 use crate::cli::ctl::output::items;
@@ -148,7 +149,7 @@ impl Run for MemoryBreakdown {
             "kb" => 1e3,
             "mb" => 1e6,
             "gb" => 1e9,
-            _ => return Err(bad_argument(&format!("Invalid unit {unit}"))),
+            _ => return Err(bad_unit(&unit, &["bytes", "kb", "mb", "gb"])),
         };
         tool.banner(&format!(
             "Reporting memory breakdown on node {}...",
@@ -195,7 +196,8 @@ impl Run for ResolveHostname {
             "ipv4" | "inet" => ("IPv4", false),
             "ipv6" | "inet6" => ("IPv6", true),
             _ => {
-                let text = format!("unsupported IP address family {family}");
+                let text =
+                    format!("unsupported IP address family {family}. Valid values are: ipv4, ipv6");
                 return Err(bad_argument(&text));
             }
         };
@@ -204,16 +206,16 @@ impl Run for ResolveHostname {
             tool.node()
         ));
         let failed = |why: &str| {
-            let text = format!("Failed to resolve host '{host}' to {shown} addresses: {why}");
-            Failure::new(UNAVAILABLE, text)
+            let text = format!("Hostname does not resolve (resolution failed with an {why})");
+            Failure::new(DATA, text)
         };
         let found = (host.as_str(), 0).to_socket_addrs();
-        let found = found.map_err(|error| failed(&error.to_string()))?;
+        let found = found.map_err(|error| failed(&format!("error: {error}")))?;
         let mut found: Vec<_> = found.map(|address| address.ip()).collect();
         found.retain(|address| address.is_ipv6() == v6);
         found.dedup();
         if found.is_empty() {
-            return Err(failed("there is none"));
+            return Err(failed("nxdomain"));
         }
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         tool.done(&lines.join("\n"));

@@ -7,6 +7,7 @@ use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::commands::bad_argument;
 use crate::cli::ctl::tool::Tool;
 
 /// List feature flags, all of which are enabled.
@@ -43,6 +44,9 @@ pub(super) struct EnableFeatureFlag {
 
 impl Run for EnableFeatureFlag {
     fn run(self, tool: &Tool) -> Outcome {
+        if self.feature.is_empty() {
+            return Err(bad_argument("feature_flag cannot be an empty string."));
+        }
         let name = Some(self.feature).filter(|name| name != "all");
         let banner = match &name {
             None => "Enabling all feature flags ...".to_owned(),

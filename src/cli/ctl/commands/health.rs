@@ -15,6 +15,7 @@ use crate::cli::ctl::TIMED_OUT;
 use crate::cli::ctl::UNAVAILABLE;
 use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::commands::bad_argument;
+use crate::cli::ctl::commands::bad_unit;
 use crate::cli::ctl::commands::state::alarms;
 use crate::cli::ctl::commands::state::listener;
 use crate::cli::ctl::commands::state::ports;
@@ -330,10 +331,11 @@ impl Run for CheckCertificateExpiration {
             "Checking certificate expiration on node {} ...",
             tool.node()
         );
-        tool.banner(&banner);
-        if !["days", "weeks", "months", "years"].contains(&unit.as_str()) {
-            return Err(bad_argument(&format!("Invalid unit {unit}")));
+        let known = ["days", "weeks", "months", "years"];
+        if !known.contains(&&*unit) {
+            return Err(bad_unit(&unit, &known));
         }
+        tool.banner(&banner);
         let unit = match within {
             1 => unit.trim_end_matches('s'),
             _ => &unit,

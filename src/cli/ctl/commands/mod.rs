@@ -35,6 +35,7 @@ use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::UNAVAILABLE;
+use crate::cli::ctl::USAGE;
 use crate::cli::ctl::tool::Options;
 use crate::cli::ctl::tool::Tool;
 pub(in crate::cli) use plugins::built_in_count;
@@ -145,6 +146,20 @@ commands! {
 fn json(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text)
         .map_err(|error| Failure::new(UNAVAILABLE, format!("JSON decoding error. Reason: {error}")))
+}
+
+/// A call that was refused as a whole, in the quotes that RabbitMQ has where there is no more to say.
+fn refused(text: &str) -> Failure {
+    let text = format!("Error (argument validation): \"{text}\"");
+    Failure::new(USAGE, text)
+}
+
+/// A unit that there is not.
+fn bad_unit(unit: &str, known: &[&str]) -> Failure {
+    let known = known.join(", ");
+    refused(&format!(
+        "unit '{unit}' is not supported. Please use one of: {known}"
+    ))
 }
 
 /// What is wrong with an argument, before anybody was asked.

@@ -11,8 +11,8 @@ use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
 use crate::cli::ctl::SOFTWARE;
 use crate::cli::ctl::UNAVAILABLE;
-use crate::cli::ctl::USAGE;
 use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::commands::refused;
 use crate::cli::ctl::tool::Tool;
 use crate::server::Clock;
 
@@ -90,12 +90,6 @@ impl Run for AwaitOnlineNodes {
             Failure::new(SOFTWARE, text)
         })
     }
-}
-
-/// A call that says too little or too much, in the quotes that RabbitMQ has here.
-fn refused(text: &str) -> Failure {
-    let text = format!("Error (argument validation): \"{text}\"");
-    Failure::new(USAGE, text)
 }
 
 /// Wait until the process is there and the node up.
