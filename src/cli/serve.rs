@@ -1,6 +1,7 @@
 //! `leveret serve`: from settings to a running node, and to its orderly end.
 
 use std::error::Error;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -33,6 +34,8 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     let slot = Arc::new(Slot::default());
     let mut runner = Runner::new(settings, clock, Arc::clone(&slot), events.clone());
     runner.start()?;
+    // Not before: a second start on the same directory must leave the first one's alone.
+    let pid_file = PidFile::write(&runner.settings.pid_file);
     let now: crate::vhost::Clock = Arc::new(move || clock.millis(clock.now()));
     let log_exchange =
         log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&slot), Arc::clone(&now)));
@@ -61,8 +64,34 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         runner.empty_slot();
         broker.stop()?;
     }
+    drop(pid_file);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The file with the process's number; it goes with this.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Without a path there is none.
+    fn write(path: &Path) -> Option<Self> {
+        if path.as_os_str().is_empty() {
+            return None;
+        }
+        match std::fs::write(path, std::process::id().to_string()) {
+            Ok(()) => Some(Self(path.to_owned())),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the file with the process's number cannot be written; set pid_file or RABBITMQ_PID_FILE to a place that can be");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Does what operators ask of the application until the node is to end.

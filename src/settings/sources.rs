@@ -75,7 +75,12 @@ impl Sources {
 
     /// The variables that set something, passwords hidden.
     pub fn shown_variables(&self) -> BTreeMap<String, String> {
-        let known = ["RABBITMQ_LOGS", "RABBITMQ_LOG_BASE", "RABBITMQ_LOG"];
+        let known = [
+            "RABBITMQ_LOGS",
+            "RABBITMQ_LOG_BASE",
+            "RABBITMQ_LOG",
+            "RABBITMQ_PID_FILE",
+        ];
         let sets = |name: &str, value: &str| {
             let ours = name.starts_with(VARIABLE_PREFIX) && !is_service_link(name, value);
             !value.is_empty() && (ours || known.contains(&name))
@@ -132,7 +137,7 @@ impl Sources {
         given
     }
 
-    /// What RabbitMQ's own variables set: `RABBITMQ_LOGS`, `RABBITMQ_LOG_BASE` and `RABBITMQ_LOG`.
+    /// What RabbitMQ's own variables set: `RABBITMQ_LOGS`, `RABBITMQ_LOG_BASE`, `RABBITMQ_LOG` and `RABBITMQ_PID_FILE`.
     pub(super) fn rabbitmq_variables(&self) -> Given {
         let mut given = Given::default();
         for (name, value) in &self.environment {
@@ -142,6 +147,7 @@ impl Sources {
             };
             match (name.as_str(), value.as_str()) {
                 (_, "") => {}
+                ("RABBITMQ_PID_FILE", file) => set("pid_file", file),
                 ("RABBITMQ_LOG_BASE", directory) => set("log.dir", directory),
                 // Places that there are not: the key is refused, and its name says which.
                 ("RABBITMQ_LOGS", place) if place.starts_with("journald:") => {

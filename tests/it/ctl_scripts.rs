@@ -464,6 +464,33 @@ fn a_node_that_hangs_is_waited_for_as_long_as_was_said() {
 }
 
 #[test]
+fn the_node_is_waited_for_by_its_file() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("pid");
+    let broker = Launch::serve()
+        .settings("cluster_name = \"rabbit@h\"")
+        .env("RABBITMQ_PID_FILE", file.to_str().unwrap())
+        .data_dir(&home.path().join("data"))
+        .start();
+    let rig = Rig { broker, home };
+    let status = rig.ctl(&["status", "--formatter", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let pid = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(status["pid"].to_string(), pid);
+    let waited = rig.run("rabbitmqctl", &["wait", file.to_str().unwrap()]);
+    let shown = file.display();
+    let told =
+        format!("Waiting for pid file '{shown}' to appear\npid is {pid}\nWaiting for erlang");
+    assert!(
+        waited.exit == 0 && waited.out.starts_with(&told),
+        "{}",
+        waited.out
+    );
+    rig.broker.stop();
+    assert!(!file.exists());
+}
+
+#[test]
 fn nobody_need_read_what_is_printed() {
     let rig = Rig::start();
     for line in [
