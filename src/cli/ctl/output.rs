@@ -90,6 +90,8 @@ pub(super) fn rows(
                 let _ = writeln!(text, "{}", picked(row));
             }
         }
+        // What is empty has no head either.
+        Formatter::Csv if rows.is_empty() => {}
         Formatter::Csv => {
             let quoted = |cells: Vec<String>| {
                 let cells = cells.iter().map(|cell| csv(cell));
@@ -116,7 +118,6 @@ pub(super) fn rows(
             let rows: Vec<String> = rows.collect();
             let _ = writeln!(text, "[\n{}]", rows.join(","));
         }
-        // What is empty has no head either.
         Formatter::Table | Formatter::PrettyTable if rows.is_empty() => {}
         Formatter::Table => {
             if headers {
@@ -262,6 +263,7 @@ mod tests {
         );
         let none = rows(Formatter::Table, true, &["name"], &[]);
         assert_eq!(none, "");
+        assert_eq!(rows(Formatter::Csv, true, &["name"], &[]), "");
         assert_eq!(rows(Formatter::Json, true, &["name"], &[]), "[]\n");
         let two = [json!({"b": 1, "a": "x"}), json!({"b": 2, "a": "y"})];
         assert_eq!(
