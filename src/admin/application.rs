@@ -19,6 +19,8 @@ pub struct Application {
     pub started_at: u64,
     /// No new connections are taken, for an operator has said so.
     pub suspended: AtomicBool,
+    /// The node is under maintenance, for an operator has said so.
+    pub drained: AtomicBool,
 }
 
 /// The place of the application: empty while it is stopped.

@@ -7,8 +7,13 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
+use socket2::Domain;
+use socket2::SockAddr;
+use socket2::Socket;
+use socket2::Type;
 
 use crate::admin::Request;
 use crate::admin::SOCKET_NAME;
@@ -25,6 +30,9 @@ pub enum CallError {
     /// The node went away, or answered something else.
     #[error("the broker did not answer: {0}")]
     NoAnswer(io::Error),
+    /// The node is there and says nothing.
+    #[error("the broker did not answer in time")]
+    TimedOut,
     /// The node's own words.
     #[error("{0}")]
     Refused(String),
@@ -40,23 +48,31 @@ pub enum CallError {
 
 /// Asks the node that runs on `data_dir`. Blocks until it has answered.
 pub fn call(data_dir: &Path, request: &Request) -> Result<Value, CallError> {
-    call_with_body(data_dir, request, &[])
+    call_within(data_dir, request, &[], None)
 }
 
-/// The same, with octets that the request is about.
-pub fn call_with_body(data_dir: &Path, request: &Request, body: &[u8]) -> Result<Value, CallError> {
+/// The same, with octets that the request is about, for as long as nobody is silent for longer than `patience`.
+pub fn call_within(
+    data_dir: &Path,
+    request: &Request,
+    body: &[u8],
+    patience: Option<Duration>,
+) -> Result<Value, CallError> {
+    if patience.is_some_and(|patience| patience.is_zero()) {
+        return Err(CallError::TimedOut);
+    }
     let path = data_dir.join(SOCKET_NAME);
-    let mut stream = UnixStream::connect(&path).map_err(|error| {
+    let mut stream = connect(&path, patience).map_err(|error| {
         let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
         if is(&[io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused]) {
             CallError::NoBroker(data_dir.to_owned())
         } else if is(&[io::ErrorKind::PermissionDenied]) {
             CallError::NotAllowed(path.clone())
         } else {
-            CallError::NoAnswer(error)
+            no_answer(error)
         }
     })?;
-    let answer = converse(&mut stream, request, body).map_err(CallError::NoAnswer)?;
+    let answer = converse(&mut stream, request, body).map_err(no_answer)?;
     let malformed = || CallError::NoAnswer(io::ErrorKind::InvalidData.into());
     let mut answer: Value = serde_json::from_slice(&answer).map_err(|_| malformed())?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
@@ -68,6 +84,27 @@ pub fn call_with_body(data_dir: &Path, request: &Request, body: &[u8]) -> Result
         });
     }
     answer.get_mut("ok").map(Value::take).ok_or_else(malformed)
+}
+
+/// A socket that is waited for says so in one of two ways.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all others are told as they are"
+)]
+fn no_answer(error: io::Error) -> CallError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => CallError::TimedOut,
+        _ => CallError::NoAnswer(error),
+    }
+}
+
+/// Connecting waits too, where a node takes no callers any more.
+fn connect(path: &Path, patience: Option<Duration>) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(patience)?;
+    socket.set_read_timeout(patience)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket.into())
 }
 
 fn converse(stream: &mut UnixStream, request: &Request, body: &[u8]) -> io::Result<Vec<u8>> {

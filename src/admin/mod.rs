@@ -38,7 +38,7 @@ pub use application::Control;
 pub use application::Slot;
 pub use client::CallError;
 pub use client::call;
-pub use client::call_with_body;
+pub use client::call_within;
 pub use commands::Request;
 pub use operate::Bound;
 pub use operate::NodeFacts;

@@ -7,11 +7,13 @@ use amq_protocol::types::FieldTable;
 
 use crate::broker::Broker;
 use crate::broker::administered::policy_terms;
+use crate::model::Arguments;
 use crate::model::ChannelId;
 use crate::model::ConnectionId;
 use crate::model::VhostName;
 use crate::protocol::erlang;
 use crate::protocol::raw_table::RawTable;
+use crate::protocol::table;
 use crate::queue::QueueType;
 use crate::vhost::Binding;
 use crate::vhost::ByItself;
@@ -34,6 +36,17 @@ impl Broker {
             headers(&mut table);
             events.publish(key, table, now);
         }
+    }
+
+    /// Events for who looks on without a queue, see [`crate::vhost::Events::watch`]: names and what they tell, and the number to
+    /// ask for next.
+    pub fn watch_events(&self, from: Option<u64>, now: u64) -> (Vec<(String, Arguments)>, u64) {
+        let (watched, next) = self.shared.events.watch(from, now);
+        let events = watched.into_iter().filter_map(|event| {
+            let table = table::decode(&event.table).ok()?;
+            Some((event.key, table.into()))
+        });
+        (events.collect(), next)
     }
 
     /// Publishes an event that `user` caused.

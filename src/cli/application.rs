@@ -199,6 +199,7 @@ impl Runner {
             listeners,
             started_at: self.now(),
             suspended: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
         }));
         // After a stop clients come back to where it was.
         self.settings.listen = server.addresses().to_vec();

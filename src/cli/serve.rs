@@ -1,6 +1,7 @@
 //! `leveret serve`: from settings to a running node, and to its orderly end.
 
 use std::error::Error;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -24,7 +25,8 @@ const EVENTS_MAX: usize = 64;
 
 /// Runs the node until it is told to stop.
 pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::load(&Sources::of_process(file, overrides))?;
+    let sources = Sources::of_process(file, overrides);
+    let settings = Settings::load(&sources)?;
     let log_lines = logs::start(&settings.log.options())?;
     raise_file_limit();
     let clock = Clock::start();
@@ -32,6 +34,8 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
     let slot = Arc::new(Slot::default());
     let mut runner = Runner::new(settings, clock, Arc::clone(&slot), events.clone());
     runner.start()?;
+    // Not before: a second start on the same directory must leave the first one's alone.
+    let pid_file = PidFile::write(&runner.settings.pid_file);
     let now: crate::vhost::Clock = Arc::new(move || clock.millis(clock.now()));
     let log_exchange =
         log_lines.map(|lines| LogExchange::start(lines, Arc::clone(&slot), Arc::clone(&now)));
@@ -40,7 +44,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         Arc::clone(&slot),
         runner.settings.data_dir.clone(),
     )?;
-    let local_door = open_door(&runner.settings, slot, now, events);
+    let local_door = open_door(&runner.settings, &sources, slot, now, events);
     runner.announce();
 
     await_end(&mut runner, &happened);
@@ -60,8 +64,34 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         runner.empty_slot();
         broker.stop()?;
     }
+    drop(pid_file);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The file with the process's number; it goes with this.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Without a path there is none.
+    fn write(path: &Path) -> Option<Self> {
+        if path.as_os_str().is_empty() {
+            return None;
+        }
+        match std::fs::write(path, std::process::id().to_string()) {
+            Ok(()) => Some(Self(path.to_owned())),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the file with the process's number cannot be written; set pid_file or RABBITMQ_PID_FILE to a place that can be");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Does what operators ask of the application until the node is to end.
@@ -87,6 +117,7 @@ fn await_end(runner: &mut Runner, happened: &mpsc::Receiver<Event>) {
 
 fn open_door(
     settings: &Settings,
+    sources: &Sources,
     application: Arc<Slot>,
     clock: crate::vhost::Clock,
     events: mpsc::SyncSender<Event>,
@@ -97,6 +128,8 @@ fn open_door(
         application,
         data_dir: settings.data_dir.clone(),
         settings: settings.shown(),
+        variables: sources.shown_variables(),
+        config_files: sources.files(),
         global_qos: settings.deprecated_features.global_qos,
         clock,
         stop: Arc::new(move || {

@@ -106,6 +106,8 @@ pub struct Settings {
     pub version: String,
     /// `cluster_name` in `connection.start`; empty only before [`Settings::load`], which puts `rabbit@<host>`.
     pub cluster_name: String,
+    /// A file for the process's number, while the node runs; empty: none.
+    pub pid_file: PathBuf,
     /// A file, or a directory of files, with definitions to import at each start; empty: none.
     pub load_definitions: PathBuf,
     /// SASL mechanisms offered, in this order.
@@ -185,6 +187,7 @@ impl Default for Settings {
             product: "RabbitMQ".to_owned(),
             version: "3.13.7".to_owned(),
             cluster_name: String::new(),
+            pid_file: PathBuf::new(),
             load_definitions: PathBuf::new(),
             auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
             anonymous_login_user: "guest".to_owned(),

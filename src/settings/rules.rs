@@ -133,6 +133,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
         "deprecated_features.permit.classic_queue_mirroring",
         Rule::Flag,
     ),
+    ("pid_file", Rule::OptionalText { bytes_max: 4095 }),
     ("load_definitions", Rule::OptionalText { bytes_max: 4095 }),
     (
         "management.load_definitions",

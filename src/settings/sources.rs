@@ -2,6 +2,7 @@
 //!
 //! It gathers and does not judge: which keys exist is in [`rules`](super::rules).
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -72,6 +73,35 @@ impl Sources {
         }
     }
 
+    /// The variables that set something, passwords hidden.
+    pub fn shown_variables(&self) -> BTreeMap<String, String> {
+        let known = [
+            "RABBITMQ_LOGS",
+            "RABBITMQ_LOG_BASE",
+            "RABBITMQ_LOG",
+            "RABBITMQ_PID_FILE",
+        ];
+        let sets = |name: &str, value: &str| {
+            let ours = name.starts_with(VARIABLE_PREFIX) && !is_service_link(name, value);
+            !value.is_empty() && (ours || known.contains(&name))
+        };
+        let set = self
+            .environment
+            .iter()
+            .filter(|(name, value)| sets(name, value));
+        set.map(|(name, value)| match name.ends_with("_PASS") {
+            true => (name.clone(), "(hidden)".to_owned()),
+            false => (name.clone(), value.clone()),
+        })
+        .collect()
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> Vec<String> {
+        let file = self.chosen_file();
+        file.iter().map(|file| file.display().to_string()).collect()
+    }
+
     /// The one file that is read, if any.
     pub(super) fn chosen_file(&self) -> Option<PathBuf> {
         let from_environment = || {
@@ -107,7 +137,7 @@ impl Sources {
         given
     }
 
-    /// What RabbitMQ's own variables set: `RABBITMQ_LOGS`, `RABBITMQ_LOG_BASE` and `RABBITMQ_LOG`.
+    /// What RabbitMQ's own variables set: `RABBITMQ_LOGS`, `RABBITMQ_LOG_BASE`, `RABBITMQ_LOG` and `RABBITMQ_PID_FILE`.
     pub(super) fn rabbitmq_variables(&self) -> Given {
         let mut given = Given::default();
         for (name, value) in &self.environment {
@@ -117,6 +147,7 @@ impl Sources {
             };
             match (name.as_str(), value.as_str()) {
                 (_, "") => {}
+                ("RABBITMQ_PID_FILE", file) => set("pid_file", file),
                 ("RABBITMQ_LOG_BASE", directory) => set("log.dir", directory),
                 // Places that there are not: the key is refused, and its name says which.
                 ("RABBITMQ_LOGS", place) if place.starts_with("journald:") => {

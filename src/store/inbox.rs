@@ -171,6 +171,11 @@ impl Inbox {
         lsn
     }
 
+    /// See [`crate::store::Store::last`].
+    pub(crate) fn last(&self) -> Lsn {
+        self.state.lock().last
+    }
+
     /// See [`crate::store::Store::durable`].
     pub(crate) fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))

@@ -311,6 +311,11 @@ impl Store {
         self.shared.inbox.append(records)
     }
 
+    /// The number of what was handed over last.
+    pub fn last(&self) -> Lsn {
+        self.shared.inbox.last()
+    }
+
     /// Everything up to here is on disk.
     pub fn durable(&self) -> Lsn {
         self.shared.inbox.durable()

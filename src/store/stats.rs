@@ -1,6 +1,7 @@
 //! Figures of a store for metrics. Taking them costs two short locks; nothing is counted for them alone.
 
 use crate::store::Store;
+use crate::store::tables::FORMAT;
 
 /// How a store is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub struct StoreStats {
 }
 
 impl Store {
+    /// The version of what is on the disk.
+    pub const FORMAT: u64 = FORMAT;
+
     /// How the store is doing now.
     pub fn stats(&self) -> StoreStats {
         let shared = &self.shared;

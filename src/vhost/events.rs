@@ -3,13 +3,15 @@
 //!
 //! Virtual hosts only note what they change, for they hold locks while they do. Whoever asked for the change takes the
 //! notes of its thread afterwards and has them published under its user's name. While nothing is bound to the exchange,
-//! nothing is noted.
+//! and nobody looks on without a queue (`watch`), nothing is noted.
 //!
 //! It knows no user and no connection.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread::ThreadId;
@@ -36,6 +38,12 @@ pub const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
 /// Changes that one call may leave to be told; of more, as when a queue with very many bindings goes, the rest is
 /// forgotten.
 const CHANGES_MAX: usize = 10_000;
+
+/// Events that wait for those who look on; of more the oldest go.
+const WATCHED_MAX: usize = 10_000;
+
+/// How long after somebody looked events are still kept, in milliseconds.
+const WATCH_MILLIS: u64 = 10_000;
 
 /// Something that has just become so.
 #[derive(Clone)]
@@ -67,9 +75,31 @@ struct Home {
     exchange: Arc<Exchange>,
 }
 
+/// An event as those who look on get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its name, such as `queue.created`.
+    pub key: String,
+    /// What it tells: a table in its wire form, length included.
+    pub table: Arc<[u8]>,
+}
+
+/// Events for those who look on without a queue.
+#[derive(Default)]
+struct Watch {
+    /// The number of the first that is kept.
+    first: u64,
+    kept: VecDeque<Watched>,
+    /// Until then somebody looks, in milliseconds since the Unix epoch.
+    until: u64,
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Events {
+    watch: Mutex<Watch>,
+    /// Somebody looks on, or has not for long.
+    watched: AtomicBool,
     home: RwLock<Option<Home>>,
     noted: Mutex<HashMap<ThreadId, Vec<Change>>>,
     /// Threads that have noted something.
@@ -84,8 +114,12 @@ impl Events {
         });
     }
 
-    /// Whether anything is bound to the exchange.
+    /// Whether anything is bound to the exchange, or somebody looks on.
     pub fn wanted(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) || self.bound()
+    }
+
+    fn bound(&self) -> bool {
         let home = self.home.read();
         // Somebody who binds right now is taken for bound: this is also asked while the bindings are changed.
         home.as_ref().is_some_and(|home| {
@@ -124,17 +158,97 @@ impl Events {
         Some((home.vhost.upgrade()?, Arc::clone(&home.exchange)))
     }
 
+    /// Events from this number on, and the number to ask for next. Whoever asks without one gets none yet. Of who does not ask
+    /// for ten seconds, or leaves more than ten thousand, what came meanwhile is lost.
+    pub fn watch(&self, from: Option<u64>, now: u64) -> (Vec<Watched>, u64) {
+        let mut watch = self.watch.lock();
+        watch.until = now + WATCH_MILLIS;
+        self.watched.store(true, Ordering::Relaxed);
+        let next = watch.first + watch.kept.len() as u64;
+        let skipped = from.unwrap_or(next).saturating_sub(watch.first);
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        (watch.kept.iter().skip(skipped).cloned().collect(), next)
+    }
+
+    fn keep(&self, key: &str, table: &[u8], now: u64) {
+        let mut watch = self.watch.lock();
+        if now > watch.until {
+            watch.first += watch.kept.len() as u64;
+            watch.kept = VecDeque::new();
+            self.watched.store(false, Ordering::Relaxed);
+            return;
+        }
+        if watch.kept.len() == WATCHED_MAX {
+            watch.kept.pop_front();
+            watch.first += 1;
+        }
+        watch.kept.push_back(Watched {
+            key: key.to_owned(),
+            table: table.into(),
+        });
+    }
+
     /// Publishes an event. The caller holds no lock.
     pub fn publish(&self, key: &str, mut headers: RawTable, now: u64) {
-        let Some((vhost, exchange)) = self.home() else {
+        headers.long("timestamp_in_ms", i64::try_from(now).unwrap_or(i64::MAX));
+        let headers = headers.finish();
+        if self.watched.load(Ordering::Relaxed) {
+            self.keep(key, &headers, now);
+        }
+        let Some((vhost, exchange)) = self.home().filter(|_| self.bound()) else {
             return;
         };
-        headers.long("timestamp_in_ms", i64::try_from(now).unwrap_or(i64::MAX));
-        let header = properties::of_event(&headers.finish(), now / 1000);
+        let header = properties::of_event(&headers, now / 1000);
         let traits = Traits::new(true, true, false, false, false, 0);
         let route = message::route(&ExchangeName::known(EVENT_EXCHANGE), key);
         let mut builder = RunBuilder::default();
         builder.push(&route, &header, &[], traits);
         vhost.announce(&exchange, &builder.finish(), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(events: &Events, key: &str, now: u64) {
+        if events.wanted() {
+            events.publish(key, RawTable::new(), now);
+        }
+    }
+
+    fn seen(events: &Events, from: Option<u64>, now: u64) -> (String, u64) {
+        let (watched, next) = events.watch(from, now);
+        let keys: Vec<_> = watched.into_iter().map(|event| event.key).collect();
+        (keys.join(" "), next)
+    }
+
+    #[test]
+    fn who_looks_on_sees_what_comes_after_each_once() {
+        let events = Events::default();
+        told(&events, "early", 0);
+        assert_eq!(seen(&events, None, 1), (String::new(), 0));
+        told(&events, "a", 2);
+        told(&events, "b", 3);
+        assert_eq!(seen(&events, Some(0), 4), ("a b".to_owned(), 2));
+        told(&events, "c", 5);
+        assert_eq!(seen(&events, Some(2), 6), ("c".to_owned(), 3));
+        // Another one.
+        assert_eq!(seen(&events, None, 6), (String::new(), 3));
+    }
+
+    #[test]
+    fn events_are_kept_neither_for_long_nor_without_bound() {
+        let events = Events::default();
+        events.watch(None, 0);
+        for _ in 0..=WATCHED_MAX {
+            told(&events, "a", 1);
+        }
+        let (kept, next) = events.watch(Some(0), 1);
+        assert_eq!((kept.len(), next), (WATCHED_MAX, WATCHED_MAX as u64 + 1));
+        told(&events, "late", 2 + WATCH_MILLIS);
+        assert!(!events.wanted());
+        let gone = (String::new(), WATCHED_MAX as u64 + 1);
+        assert_eq!(seen(&events, Some(0), 3 + WATCH_MILLIS), gone);
     }
 }

@@ -30,9 +30,9 @@ pub(crate) fn run(home: &Path, data: &Path, tool: &str, arguments: &[&str]) -> P
     std::fs::write(&settings, "cluster_name = \"rabbit@h\"").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_leveret"))
         .arg0(tool)
-        .args(arguments)
         .arg("--data-dir")
         .arg(data)
+        .args(arguments)
         .env_clear()
         .env("LEVERET_CONFIG", settings)
         .stdin(Stdio::null())
@@ -76,7 +76,13 @@ impl Rig {
         };
         let found = self.run(tool, line);
         let shown = if exit == 0 { &found.out } else { &found.err };
-        assert_eq!((found.exit, shown.as_str()), (exit, printed), "{line:?}");
+        // What was given and how it is used stands below.
+        let reminder = shown.find("Arguments given:\n").unwrap_or(shown.len());
+        assert_eq!(
+            (found.exit, &shown[..reminder]),
+            (exit, printed),
+            "{line:?}"
+        );
     }
 }
 
@@ -96,7 +102,7 @@ fn users_and_permissions() {
     );
     check(
         &["add_user", "none"],
-        70,
+        65,
         "Error:\nPassword is not provided via argument or stdin\n",
     );
     check(
@@ -117,7 +123,7 @@ fn users_and_permissions() {
     check(
         &["--formatter=json", "list_users"],
         0,
-        "[{\"tags\":[\"administrator\"],\"user\":\"guest\"},{\"tags\":[\"monitoring\",\"management\"],\"user\":\"u\"}]\n",
+        "[\n{\"user\":\"guest\",\"tags\":[\"administrator\"]}\n,{\"user\":\"u\",\"tags\":[\"monitoring\",\"management\"]}\n]\n",
     );
     check(
         &["list_users", "--formatter", "csv"],
@@ -333,7 +339,7 @@ fn virtual_hosts_policies_and_parameters() {
         "Setting global runtime parameter \"p\" to \"{\"a\":[1]}\" ...\n",
     );
     let all = rig.ctl(&["list_global_parameters", "-s"]);
-    assert!(all.contains("p\t[{\"a\",[1]}]\n"), "{all}");
+    assert!(all.contains("p\t{\"a\":[1]}\n"), "{all}");
     rig.ctl(&["clear_global_parameter", "p"]);
     check(
         &["clear_global_parameter", "p"],
@@ -590,7 +596,7 @@ fn the_node_and_its_health() {
     assert_eq!(
         rig.run("rabbitmqctl", &["await_online_nodes", "2", "-t", "0"])
             .exit,
-        75
+        70
     );
     let status = rig.ctl(&["status", "--formatter", "json"]);
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -699,14 +705,14 @@ fn plugins_are_built_in_or_missing() {
     let unknown = run(&["enable", "rabbitmq_foo"]);
     assert_eq!(
         (unknown.exit, &*unknown.err),
-        (69, "Error:\n{:plugins_not_found, [:rabbitmq_foo]}\n")
+        (70, "Error:\n{:plugins_not_found, [:rabbitmq_foo]}\n")
     );
     assert_eq!(run(&["enable", "rabbitmq_mqtt"]).exit, 69);
     assert_eq!(run(&["disable", "rabbitmq_management"]).exit, 69);
     assert_eq!(run(&["disable", "rabbitmq_mqtt"]).exit, 0);
     assert_eq!(run(&["is_enabled", "rabbitmq_management"]).exit, 0);
     assert_eq!(run(&["is_enabled", "rabbitmq_shovel"]).exit, 69);
-    let listed = run(&["list", "-m", "-e", "prometheus"]);
+    let listed = run(&["list", "-q", "-m", "-e", "prometheus"]);
     assert_eq!((listed.exit, &*listed.out), (0, "rabbitmq_prometheus\n"));
     assert!(run(&["list", "-q"]).out.contains("[  ] rabbitmq_mqtt "));
 }
@@ -749,7 +755,7 @@ fn wrong_usage_and_nodes_that_are_down() {
         "{down}"
     );
     assert_eq!(run(&["await_startup", "-t", "0"]).exit, 75);
-    assert_eq!(run(&["wait", "--pid", "4194304"]).exit, 70);
+    assert_eq!(run(&["wait", "--pid", "4194304"]).exit, 69);
     assert_eq!(
         run(&["is_running", "-q"]).out,
         "RabbitMQ on node rabbit@h is not running or has not fully booted yet (check with is_booting)\n"

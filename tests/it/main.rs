@@ -14,6 +14,7 @@ mod connection;
 mod corpus;
 mod ctl;
 mod ctl_every;
+mod ctl_scripts;
 mod ctl_upkeep;
 mod durability;
 mod floors;

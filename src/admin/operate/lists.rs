@@ -10,6 +10,7 @@ use crate::admin::operate::Operator;
 use crate::broker::ConnectionInfo;
 use crate::definitions::arguments_json;
 use crate::model::Arguments;
+use crate::queue::QueueType;
 use crate::vhost::QueueHandle;
 use crate::vhost::Target;
 
@@ -60,6 +61,8 @@ impl Operator<'_> {
             "messages_ram": ready_ram + counts.unacked,
             "head_message_timestamp": null,
         });
+        // Classic queues have none of it in RabbitMQ.
+        let replicated = queue.queue_type != QueueType::Classic;
         let more = json!({
             "message_bytes": bytes,
             "message_bytes_ready": counts.ready_bytes,
@@ -73,9 +76,9 @@ impl Operator<'_> {
             "memory": memory,
             "state": "running",
             "type": queue.queue_type.name(),
-            "leader": node,
-            "members": [node],
-            "online": [node],
+            "leader": replicated.then_some(node),
+            "members": replicated.then_some([node]),
+            "online": replicated.then_some([node]),
             "slave_pids": null,
             "synchronised_slave_pids": null,
             "mirror_pids": null,

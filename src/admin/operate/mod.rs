@@ -15,6 +15,7 @@ mod vhosts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
@@ -50,6 +51,10 @@ pub struct NodeFacts {
     pub data_dir: PathBuf,
     /// The settings that hold, by key, without passwords.
     pub settings: BTreeMap<String, Value>,
+    /// The variables of the environment that set something, without passwords.
+    pub variables: BTreeMap<String, String>,
+    /// Where settings were read.
+    pub config_files: Vec<String>,
     /// Whether the prefetch of channels is permitted, which the AMQP door decides.
     pub global_qos: bool,
     /// Milliseconds since the Unix epoch.
@@ -197,6 +202,7 @@ pub(super) fn run(node: &NodeFacts, operation: Operation, body: &[u8]) -> Done {
         Operation::Suspend { drain } if running.is_some() => {
             control(Control::Suspend)?;
             if let Some(running) = running.filter(|_| drain) {
+                running.drained.store(true, Ordering::Relaxed);
                 running.broker.connections().close(
                     |_| true,
                     ReplyCode::ConnectionForced,
@@ -205,7 +211,13 @@ pub(super) fn run(node: &NodeFacts, operation: Operation, body: &[u8]) -> Done {
             }
             Ok(Value::Null)
         }
-        Operation::Resume if running.is_some() => control(Control::Resume),
+        Operation::Resume { revive } if running.is_some() => {
+            control(Control::Resume)?;
+            if let Some(running) = running.filter(|_| revive) {
+                running.drained.store(false, Ordering::Relaxed);
+            }
+            Ok(Value::Null)
+        }
         operation => {
             let running = running.ok_or_else(|| needs("running", "Start it"))?;
             let operator = Operator {
@@ -277,6 +289,7 @@ impl Operator<'_> {
                 name,
             } => self.clear_parameter(&vhost, &component, &name),
             Operation::ListParameters { vhost } => self.list_parameters(&vhost),
+            Operation::WatchEvents { from } => Ok(self.watch_events(from)),
             Operation::ListAuthAttempts => Ok(self.auth_attempts()),
             Operation::ForgetAuthAttempts => {
                 self.broker.access().forget_attempts();

@@ -17,10 +17,12 @@ use crate::broker::Protocol;
 use crate::broker::Watermark;
 use crate::definitions::LIMIT_MAX;
 use crate::definitions::Look;
+use crate::definitions::arguments_json;
 use crate::logs;
 use crate::metrics::machine::Machine;
 use crate::model::ReplyCode;
 use crate::queue::QueueType;
+use crate::store::Store;
 
 impl From<Bound> for Watermark {
     fn from(bound: Bound) -> Self {
@@ -49,9 +51,9 @@ impl Operator<'_> {
     pub(super) fn node(&self, operation: Operation) -> Done {
         match operation {
             Operation::PurgeQueue { vhost, name } => {
-                let vhost = self.vhost(&vhost)?;
-                let queue = vhost.queue(&name);
-                let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
+                let not_found = || Failed::new(UNAVAILABLE, "not_found");
+                let vhost = self.broker.vhost(&vhost).ok_or_else(not_found)?;
+                let queue = vhost.queue(&name).ok_or_else(not_found)?;
                 if queue.queue_type == QueueType::Stream {
                     let resource = vhost.queue_resource(&name);
                     return Err(Failed::new(
@@ -141,7 +143,9 @@ impl Operator<'_> {
                     .set_watermarks(|options| options.disk = bound.into());
                 Ok(Value::Null)
             }
+            Operation::QuorumStatus { vhost, name } => self.quorum_status(&vhost, &name),
             Operation::Environment => Ok(json!(self.node.settings)),
+            Operation::Variables => Ok(json!(self.node.variables)),
             _ => Ok(self.status()),
         }
     }
@@ -170,6 +174,37 @@ impl Operator<'_> {
         })?;
         self.stored(lsn)?;
         Ok(json!({"ready": ready}))
+    }
+
+    /// A quorum queue's one member. What its log is in RabbitMQ is the store's here, which all queues share.
+    fn quorum_status(&self, vhost: &str, name: &str) -> Done {
+        let refused = |text| Err(Failed::new(UNAVAILABLE, text));
+        let vhost = self.broker.vhost(vhost);
+        let Some(queue) = vhost.and_then(|vhost| vhost.queue(name)) else {
+            return refused("not_found");
+        };
+        match queue.queue_type {
+            QueueType::Classic => refused("Cannot get quorum status of a classic queue"),
+            QueueType::Stream => refused("not_quorum_queue"),
+            QueueType::Quorum => {
+                let store = self.broker.store();
+                // In this order, so that the first is not behind the second.
+                let durable = store.durable().0;
+                let last = store.last().0;
+                Ok(json!([{
+                    "Node Name": self.node.name,
+                    "Raft State": "leader",
+                    "Membership": "voter",
+                    "Last Log Index": last,
+                    "Last Written": durable,
+                    "Last Applied": durable,
+                    "Commit Index": durable,
+                    "Snapshot Index": "undefined",
+                    "Term": 1,
+                    "Machine Version": Store::FORMAT,
+                }]))
+            }
+        }
     }
 
     fn status(&self) -> Value {
@@ -202,12 +237,14 @@ impl Operator<'_> {
             "pid": std::process::id(),
             "os": std::env::consts::OS,
             "uptime": self.broker_uptime(),
-            "is_under_maintenance": self.running.suspended.load(Ordering::Relaxed),
+            "is_under_maintenance": self.running.drained.load(Ordering::Relaxed),
             "product_name": options.product,
             "product_version": options.version,
             "rabbitmq_version": options.version,
             "leveret_version": env!("CARGO_PKG_VERSION"),
             "erlang_version": "none",
+            "config_files": self.node.config_files,
+            "vm_memory_calculation_strategy": "rss",
             "data_directory": self.node.data_dir.display().to_string(),
             "log_files": logs::locations(),
             "alarms": alarms.names(),
@@ -233,6 +270,17 @@ impl Operator<'_> {
             "vhosts": names,
             "store_failure": self.broker.store().failure().map(|error| error.to_string()),
         })
+    }
+
+    /// Each with its name, as RabbitMQ shows it.
+    pub(super) fn watch_events(&self, from: Option<u64>) -> Value {
+        let (events, next) = self.broker.watch_events(from, self.now());
+        let events = events.iter().map(|(name, told)| {
+            let mut event = arguments_json(told);
+            event["event"] = name.as_str().into();
+            event
+        });
+        json!({"events": events.collect::<Vec<_>>(), "next": next})
     }
 
     pub(super) fn auth_attempts(&self) -> Value {

@@ -196,6 +196,10 @@ pub enum Operation {
         vhost: String,
         name: String,
     },
+    QuorumStatus {
+        vhost: String,
+        name: String,
+    },
     DeleteQueue {
         vhost: String,
         name: String,
@@ -217,6 +221,8 @@ pub enum Operation {
     Ping,
     Status,
     Environment,
+    /// The variables of the process's environment that set something.
+    Variables,
     SetMemoryWatermark(Bound),
     SetDiskLimit(Bound),
     SetLogLevel {
@@ -231,7 +237,15 @@ pub enum Operation {
         /// Close those that there are.
         drain: bool,
     },
-    Resume,
+    Resume {
+        /// End maintenance too.
+        revive: bool,
+    },
+    /// Events as they come.
+    WatchEvents {
+        /// None: from now on.
+        from: Option<u64>,
+    },
     ListAuthAttempts,
     ForgetAuthAttempts,
     ExportDefinitions,

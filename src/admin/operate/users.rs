@@ -18,6 +18,10 @@ use crate::broker::Administered;
 use crate::model::Lsn;
 use crate::model::UserName;
 
+const BLANK_PASSWORD: &str = "attempted to log in with a blank password, which is prohibited by the internal authN backend. \
+    To use TLS/x509 certificate-based authentication, see the rabbitmq_auth_mechanism_ssl plugin and configure the client to use the \
+    EXTERNAL authentication mechanism. Alternatively change the password for the user to be non-blank.";
+
 impl Operator<'_> {
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -47,8 +51,12 @@ impl Operator<'_> {
                     .authenticate(&credentials)
                     .map(|_| Value::Null)
                     .map_err(|_| {
+                        let why = match password.is_empty() {
+                            true => BLANK_PASSWORD,
+                            false => "- invalid credentials",
+                        };
                         let text = format!(
-                            "Error: failed to authenticate user \"{name}\"\nuser '{name}' - invalid credentials"
+                            "Error: failed to authenticate user \"{name}\"\nuser '{name}' {why}"
                         );
                         Failed::new(DATA, text)
                     })

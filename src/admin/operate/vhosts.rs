@@ -182,7 +182,8 @@ impl Operator<'_> {
             }
             Operation::ListGlobalParameters => {
                 let all = self.broker.parameters().all().into_iter();
-                let rows = all.map(|(name, value)| json!({"name": name, "value": value}));
+                let rows =
+                    all.map(|(name, value)| json!({"name": name, "value": value.to_string()}));
                 Ok(rows.collect())
             }
             _ => Ok(self.list_vhosts()),
@@ -227,8 +228,11 @@ impl Operator<'_> {
     ) -> Done {
         self.check_owner(owner, name)?;
         let limits = self.broker.limits(owner.into());
-        let invalid =
-            |text: String| Failed::new(UNAVAILABLE, format!("Validation failed\n\n{text}\n"));
+        // Those of virtual hosts are a parameter in RabbitMQ, and refused as such.
+        let invalid = |text: String| match owner {
+            Owner::Vhost => Failed::new(UNAVAILABLE, format!("Validation failed\n\n{text}\n")),
+            Owner::User => Failed::new(UNAVAILABLE, text),
+        };
         let Value::Object(entries) = definition else {
             return Err(invalid(format!("{definition} is no object")));
         };

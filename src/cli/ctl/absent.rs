@@ -9,7 +9,6 @@ const TLS: &str = "this version of Leveret has no TLS";
 const SHOVEL: &str = "this version of Leveret has no shovels";
 const FEDERATION: &str = "this version of Leveret has no federation";
 const ENCRYPTED: &str = "values in Leveret's settings are not encrypted; protect the file instead";
-const LOG: &str = "log_location shows where the log goes: read the file, or ask what keeps the standard error, such as journalctl";
 
 const COMMANDS: &[(&str, &str)] = &[
     ("join_cluster", CLUSTER),
@@ -26,7 +25,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("grow", ONE_COPY),
     ("shrink", ONE_COPY),
     ("transfer_leadership", ONE_COPY),
-    ("quorum_status", ONE_COPY),
     ("force_checkpoint", ONE_COPY),
     ("reclaim_quorum_memory", ONE_COPY),
     (
@@ -70,14 +68,6 @@ const COMMANDS: &[(&str, &str)] = &[
         "there are no tables of Mnesia; leveret store check tells of the store",
     ),
     (
-        "metadata_store_status",
-        "there is no Khepri and no Mnesia; leveret store check tells of the store",
-    ),
-    (
-        "os_env",
-        "environment shows the settings that hold, wherever they come from",
-    ),
-    (
         "list_network_interfaces",
         "listeners shows where the node listens",
     ),
@@ -89,12 +79,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("decode", ENCRYPTED),
     ("encrypt_conf_value", ENCRYPTED),
     ("decrypt_conf_value", ENCRYPTED),
-    ("log_tail", LOG),
-    ("log_tail_stream", LOG),
-    (
-        "consume_event_stream",
-        "bind a queue to amq.rabbitmq.event instead",
-    ),
     (
         "enable_auth_attempt_source_tracking",
         "logins are not counted by where they come from",
@@ -152,6 +136,15 @@ pub(super) fn why(command: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn what_is_absent_is_documented() {
+        let documented = include_str!("../../../docs/compatibility.md");
+        for (name, why) in COMMANDS {
+            assert!(documented.contains(&format!("`{name}`")), "{name}");
+            assert!(documented.contains(&format!("({why})")), "{why}");
+        }
+    }
 
     #[test]
     fn what_is_there_is_not_absent() {

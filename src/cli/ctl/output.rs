@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use clap::ValueEnum;
-use serde_json::Map;
 use serde_json::Value;
+
+use crate::cli::ctl::terms::Language;
 
 /// `--formatter`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,6 +21,12 @@ pub(super) enum Formatter {
     JsonStream,
     /// Fields with commas between.
     Csv,
+    /// Erlang's terms.
+    Erlang,
+    /// Elixir's terms, a line each; texts as they are.
+    String,
+    /// Elixir's terms as one list; texts as they are.
+    Inspect,
 }
 
 impl Formatter {
@@ -27,6 +34,32 @@ impl Formatter {
     pub(super) fn is_for_machines(self) -> bool {
         matches!(self, Self::Json | Self::JsonStream | Self::Csv)
     }
+}
+
+/// A result that is one text.
+pub(super) fn words(formatter: Formatter, words: &str) -> String {
+    match formatter {
+        Formatter::Erlang => Language::Erlang.text(words),
+        Formatter::Table
+        | Formatter::PrettyTable
+        | Formatter::Json
+        | Formatter::JsonStream
+        | Formatter::Csv
+        | Formatter::String
+        | Formatter::Inspect => words.to_owned(),
+    }
+}
+
+/// The items of a list.
+pub(super) fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A value as it stands in a sentence: text without quotes.
+pub(super) fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Rows with these columns.
@@ -38,23 +71,27 @@ pub(super) fn rows(
 ) -> String {
     let cells =
         |row: &Value| -> Vec<String> { columns.iter().map(|key| cell(&row[*key])).collect() };
-    let picked = |row: &Value| -> Value {
+    // In the order of the columns, which a map would not keep.
+    let picked = |row: &Value| -> String {
         let entries = columns
             .iter()
-            .map(|key| ((*key).to_owned(), row[*key].clone()));
-        entries.collect::<Map<_, _>>().into()
+            .map(|key| format!("{}:{}", Value::from(*key), row[*key]));
+        format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
     };
     let mut text = String::new();
     match formatter {
+        Formatter::Json if rows.is_empty() => text.push_str("[]\n"),
         Formatter::Json => {
-            let all: Vec<Value> = rows.iter().map(picked).collect();
-            let _ = writeln!(text, "{}", Value::from(all));
+            let all: Vec<String> = rows.iter().map(picked).collect();
+            let _ = writeln!(text, "[\n{}\n]", all.join("\n,"));
         }
         Formatter::JsonStream => {
             for row in rows {
                 let _ = writeln!(text, "{}", picked(row));
             }
         }
+        // What is empty has no head either.
+        Formatter::Csv if rows.is_empty() => {}
         Formatter::Csv => {
             let quoted = |cells: Vec<String>| {
                 let cells = cells.iter().map(|cell| csv(cell));
@@ -66,7 +103,21 @@ pub(super) fn rows(
                 let _ = writeln!(text, "{}", quoted(cells(row)));
             }
         }
-        // What is empty has no head either.
+        Formatter::Erlang => {
+            let _ = writeln!(text, "{}", Language::Erlang.rows(columns, rows));
+        }
+        Formatter::String => {
+            for row in rows {
+                let _ = writeln!(text, "{}", Language::Elixir.row(columns, row));
+            }
+        }
+        Formatter::Inspect => {
+            let rows = rows
+                .iter()
+                .map(|row| Language::Elixir.row(columns, row) + "\n");
+            let rows: Vec<String> = rows.collect();
+            let _ = writeln!(text, "[\n{}]", rows.join(","));
+        }
         Formatter::Table | Formatter::PrettyTable if rows.is_empty() => {}
         Formatter::Table => {
             if headers {
@@ -132,7 +183,7 @@ fn cell(value: &Value) -> String {
         Value::Object(entries) => {
             let entries: Vec<String> = entries
                 .iter()
-                .map(|(key, value)| format!("{{\"{}\",{}}}", escaped(key), term(value)))
+                .map(|(key, value)| format!("{{{},{}}}", quoted(key), term(value)))
                 .collect();
             format!("[{}]", entries.join(","))
         }
@@ -141,10 +192,20 @@ fn cell(value: &Value) -> String {
 
 fn term(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("\"{}\"", escaped(text)),
+        Value::String(text) => quoted(text),
         Value::Null => "undefined".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => cell(value),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(term).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => cell(value),
     }
+}
+
+/// Text within a term.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", escaped(&text))
 }
 
 /// Without anything that would break the line.
@@ -172,7 +233,7 @@ mod tests {
     #[track_caller]
     fn check(formatter: Formatter, headers: bool, expected: &str) {
         let all = [
-            json!({"name": "a\tb", "n": 1, "tags": ["x", "y"], "args": {"x-queue-type": "quorum", "m": 2}}),
+            json!({"name": "a\tb", "n": 1, "tags": ["x", "y"], "args": {"x-queue-type": "quo\"rum", "m": [2, "b"]}}),
             json!({"name": "c,\"d", "n": null, "tags": [], "args": {}}),
         ];
         let columns = ["name", "n", "tags", "args"];
@@ -181,8 +242,7 @@ mod tests {
 
     #[test]
     fn rows_are_printed_as_rabbitmq_prints_them() {
-        let table =
-            "a\\tb\t1\t[x, y]\t[{\"m\",2},{\"x-queue-type\",\"quorum\"}]\nc,\"d\t\t[]\t[]\n";
+        let table = "a\\tb\t1\t[x, y]\t[{\"m\",[2,\"b\"]},{\"x-queue-type\",\"quo\\\"rum\"}]\nc,\"d\t\t[]\t[]\n";
         check(Formatter::Table, false, table);
         check(
             Formatter::Table,
@@ -192,18 +252,37 @@ mod tests {
         check(
             Formatter::Csv,
             true,
-            "\"name\",\"n\",\"tags\",\"args\"\n\"a\\tb\",\"1\",\"[x, y]\",\"[{\"\"m\"\",2},{\"\"x-queue-type\"\",\"\"quorum\"\"}]\"\n\
+            "\"name\",\"n\",\"tags\",\"args\"\n\"a\\tb\",\"1\",\"[x, y]\",\"[{\"\"m\"\",[2,\"\"b\"\"]},{\"\"x-queue-type\"\",\"\"quo\\\"\"rum\"\"}]\"\n\
              \"c,\"\"d\",\"\",\"[]\",\"[]\"\n",
         );
         check(
             Formatter::JsonStream,
             true,
-            "{\"args\":{\"m\":2,\"x-queue-type\":\"quorum\"},\"n\":1,\"name\":\"a\\tb\",\"tags\":[\"x\",\"y\"]}\n\
-             {\"args\":{},\"n\":null,\"name\":\"c,\\\"d\",\"tags\":[]}\n",
+            "{\"name\":\"a\\tb\",\"n\":1,\"tags\":[\"x\",\"y\"],\"args\":{\"m\":[2,\"b\"],\"x-queue-type\":\"quo\\\"rum\"}}\n\
+             {\"name\":\"c,\\\"d\",\"n\":null,\"tags\":[],\"args\":{}}\n",
         );
         let none = rows(Formatter::Table, true, &["name"], &[]);
         assert_eq!(none, "");
+        assert_eq!(rows(Formatter::Csv, true, &["name"], &[]), "");
         assert_eq!(rows(Formatter::Json, true, &["name"], &[]), "[]\n");
+        let two = [json!({"b": 1, "a": "x"}), json!({"b": 2, "a": "y"})];
+        assert_eq!(
+            rows(Formatter::Json, true, &["b", "a"], &two),
+            "[\n{\"b\":1,\"a\":\"x\"}\n,{\"b\":2,\"a\":\"y\"}\n]\n"
+        );
+        let users = [json!({"user": "guest", "tags": ["administrator"]})];
+        let terms = |formatter, list| rows(formatter, true, &["user", "tags"], list);
+        assert_eq!(
+            terms(Formatter::Erlang, &users),
+            "[[{user,<<\"guest\">>},{tags,[administrator]}]]\n"
+        );
+        assert_eq!(
+            terms(Formatter::Inspect, &users),
+            "[\n[user: \"guest\", tags: [:administrator]]\n]\n"
+        );
+        assert_eq!(terms(Formatter::Erlang, &[]), "[]\n");
+        assert_eq!(terms(Formatter::String, &[]), "");
+        assert_eq!(words(Formatter::Erlang, "ok"), "<<\"ok\">>");
         let one = rows(
             Formatter::PrettyTable,
             true,

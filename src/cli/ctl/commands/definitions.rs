@@ -3,14 +3,18 @@
 use std::io;
 use std::io::Read;
 use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
 
 use crate::admin::Operation;
 use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
-use crate::cli::ctl::Tool;
 use crate::cli::ctl::UNAVAILABLE;
-use crate::cli::ctl::keep::bad_argument;
+use crate::cli::ctl::commands::Run;
+use crate::cli::ctl::commands::bad_argument;
+use crate::cli::ctl::tool::Tool;
 
 fn check_format(format: &str) -> Outcome {
     match format.to_ascii_lowercase().as_str() {
@@ -42,9 +46,20 @@ fn file_failure(path: &Path, error: &io::Error, to: &str) -> Failure {
     Failure::new(DATA, text)
 }
 
-impl Tool {
-    pub(super) fn export(&self, file: &Path, format: &str) -> Outcome {
-        check_format(format)?;
+/// Write definitions to a file: export_definitions /backup/definitions.json.
+#[derive(Args)]
+pub(super) struct ExportDefinitions {
+    /// File, or - for standard output
+    file: PathBuf,
+    /// json
+    #[arg(long, default_value = "json")]
+    format: String,
+}
+
+impl Run for ExportDefinitions {
+    fn run(self, tool: &Tool) -> Outcome {
+        check_format(&self.format)?;
+        let file = self.file.as_path();
         let to_stdout = file == Path::new("-");
         let directory = file.parent().filter(|parent| *parent != Path::new(""));
         if let Some(directory) = directory
@@ -54,29 +69,40 @@ impl Tool {
             return Err(bad_argument(&text));
         }
         if !to_stdout {
-            self.banner(&format!(
+            tool.banner(&format!(
                 "Exporting definitions in JSON to a file at \"{}\" ...",
                 file.display()
             ));
         }
-        let document = self.call(Operation::ExportDefinitions)?.to_string();
+        let document = tool.call(Operation::ExportDefinitions)?.to_string();
         if to_stdout {
-            self.print(&document);
+            tool.print(&document);
             return Ok(());
         }
         std::fs::write(file, document).map_err(|error| file_failure(file, &error, "write to"))?;
-        self.done("");
+        tool.done("");
         Ok(())
     }
+}
 
-    pub(super) fn import(
-        &self,
-        file: Option<&Path>,
-        format: &str,
-        skip_if_unchanged: bool,
-    ) -> Outcome {
-        check_format(format)?;
-        let file = file.filter(|file| *file != Path::new("-"));
+/// Take definitions: import_definitions /backup/definitions.json.
+#[derive(Args)]
+pub(super) struct ImportDefinitions {
+    /// File; without one standard input
+    file: Option<PathBuf>,
+    /// json
+    #[arg(long, default_value = "json")]
+    format: String,
+    /// Not when the same definitions were the last that were imported so
+    #[arg(long = "skip-if-unchanged")]
+    skip_if_unchanged: bool,
+}
+
+impl Run for ImportDefinitions {
+    fn run(self, tool: &Tool) -> Outcome {
+        check_format(&self.format)?;
+        let skip_if_unchanged = self.skip_if_unchanged;
+        let file = self.file.as_deref().filter(|file| *file != Path::new("-"));
         if let Some(file) = file
             && !file.exists()
         {
@@ -86,7 +112,7 @@ impl Tool {
         let document = match file {
             Some(file) => {
                 let shown = file.display();
-                self.banner(&format!(
+                tool.banner(&format!(
                     "Importing definitions in JSON from a file at \"{shown}\" ..."
                 ));
                 let read = std::fs::read(file);
@@ -97,7 +123,7 @@ impl Tool {
                 read
             }
             None => {
-                self.banner("Importing definitions in JSON from standard input ...");
+                tool.banner("Importing definitions in JSON from standard input ...");
                 let mut document = Vec::new();
                 let read = io::stdin().lock().read_to_end(&mut document);
                 read.map_err(|error| {
@@ -111,14 +137,14 @@ impl Tool {
             let text = format!("Failed to deserialise input (format: JSON) (error: {error})");
             Failure::new(DATA, text)
         })?;
-        self.call_with_body(
+        tool.call_with_body(
             Operation::ImportDefinitions { skip_if_unchanged },
             &document,
         )?;
-        if self.options.formatter.is_for_machines() {
-            self.done("");
+        if tool.is_for_machines() {
+            tool.done("");
         } else {
-            self.banner(
+            tool.banner(
                 "Successfully started definition import. This process is asynchronous and can take some time.",
             );
         }
