@@ -27,6 +27,7 @@ mod paged;
 mod paging;
 mod ready;
 mod settle;
+mod since;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use crate::model::outbox::Parcel;
 use crate::store::Record;
 pub use arguments::QueueArguments;
 pub use arguments::QueueType;
+pub use browse::Begin;
 pub use browse::Browsed;
 pub use browse::Glimpse;
 pub use channel_limit::ChannelLimit;

@@ -499,6 +499,18 @@ fn messages_are_shown_and_stay_as_they_are() {
         found.ends_with("\ttwo\n") && found.lines().count() == 1,
         "{found}"
     );
+    let young = rig.ctl(&["browse", "q", "-s", "--age", "1h"]);
+    assert_eq!(young.lines().count(), 3, "{young}");
+    rig.check(
+        &["browse", "q", "--age", "1w"],
+        65,
+        "Error (argument validation): Bad argument: 1w is no age\n",
+    );
+    let both = rig.run(
+        "rabbitmqctl",
+        &["browse", "q", "--age", "1h", "--position", "1"],
+    );
+    assert_eq!(both.exit, 64, "{}", both.err);
     assert_eq!(rig.ctl(&["browse", "q", "--header", "a=b"]), "");
     rig.check(
         &["browse", "q", "--header", "a"],

@@ -19,7 +19,9 @@ use crate::definitions::LIMIT_MAX;
 use crate::definitions::Look;
 use crate::logs;
 use crate::metrics::machine::Machine;
+use crate::model::Position;
 use crate::model::ReplyCode;
+use crate::queue::Begin;
 use crate::queue::QueueType;
 
 impl From<Bound> for Watermark {
@@ -67,6 +69,7 @@ impl Operator<'_> {
                 vhost,
                 name,
                 from,
+                age_ms,
                 limit,
                 truncate,
                 headers,
@@ -74,15 +77,20 @@ impl Operator<'_> {
             } => {
                 let queue = self.vhost(&vhost)?.queue(&name);
                 let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
+                let now = self.now();
+                let begin = match age_ms {
+                    Some(age) => Begin::Since(now.saturating_sub(age)),
+                    None => Begin::At(Position(from)),
+                };
                 let look = Look {
-                    from,
+                    begin,
                     limit: limit.min(LIMIT_MAX),
                     truncate,
                     always_base64: false,
                     headers,
                     body,
                 };
-                Ok(look.at(&queue, self.now()))
+                Ok(look.at(&queue, now))
             }
             Operation::DeleteQueue {
                 vhost,

@@ -16,6 +16,7 @@ use crate::cli::ctl::output::rows;
 use crate::cli::ctl::run::json;
 use crate::cli::ctl::run::password;
 use crate::cli::ctl::upkeep::Upkeep;
+use crate::definitions;
 
 const FEATURE: &[&str] = &[
     "name",
@@ -76,6 +77,7 @@ impl Tool {
             Upkeep::Browse {
                 queue: name,
                 position: from,
+                age,
                 limit,
                 truncate,
                 header,
@@ -88,10 +90,17 @@ impl Tool {
                     Ok((name.to_owned(), value.to_owned()))
                 });
                 let headers = header.collect::<Result<_, Failure>>()?;
+                let age_ms = age
+                    .map(|age| {
+                        definitions::age(&age)
+                            .ok_or_else(|| bad_argument(&format!("{age} is no age")))
+                    })
+                    .transpose()?;
                 self.browse(Operation::Browse {
                     vhost,
                     name,
                     from,
+                    age_ms,
                     limit,
                     truncate,
                     headers,

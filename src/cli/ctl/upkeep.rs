@@ -35,6 +35,9 @@ pub(super) enum Upkeep {
         /// From this position on, as the last look said
         #[arg(long, default_value_t = 0)]
         position: u64,
+        /// Begin with the first that has been there for at most so long: seconds, or 10m, 1h, 7D
+        #[arg(long, conflicts_with = "position")]
+        age: Option<String>,
         /// So many messages, at most 1000
         #[arg(long, default_value_t = 20)]
         limit: usize,
