@@ -98,6 +98,7 @@ fn open_door(
         data_dir: settings.data_dir.clone(),
         settings: settings.shown(),
         global_qos: settings.deprecated_features.global_qos,
+        body_bytes_max: settings.import_bytes_max,
         clock,
         stop: Arc::new(move || {
             let _ = asked.try_send(Event::Signal("rabbitmqctl stop"));

@@ -107,6 +107,8 @@ pub struct Settings {
     pub cluster_name: String,
     /// A file, or a directory of files, with definitions to import at each start; empty: none.
     pub load_definitions: PathBuf,
+    /// Octets of definitions that a command may bring.
+    pub import_bytes_max: u64,
     /// SASL mechanisms offered, in this order.
     pub auth_mechanisms: Vec<String>,
     /// Who a client is that logs in with ANONYMOUS; [`NO_ANONYMOUS_LOGIN`] for nobody.
@@ -185,6 +187,7 @@ impl Default for Settings {
             version: "3.13.7".to_owned(),
             cluster_name: String::new(),
             load_definitions: PathBuf::new(),
+            import_bytes_max: 256 * 1024 * 1024,
             auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
             anonymous_login_user: "guest".to_owned(),
             anonymous_login_pass: Secret::new("guest"),

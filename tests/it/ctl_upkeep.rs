@@ -147,6 +147,24 @@ fn definitions_come_from_standard_input() {
 }
 
 #[test]
+fn what_is_imported_has_a_bound_that_can_be_set() {
+    let rig = Rig::with_settings("import_bytes_max = 2048");
+    let file = |octets: usize| {
+        let path = rig.home.path().join(octets.to_string());
+        let definitions = r#"{"vhosts": [{"name": "v"}]}"#;
+        std::fs::write(&path, format!("{definitions:octets$}")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let refused = rig.run("rabbitmqctl", &["import_definitions", &file(2049)]);
+    let words = "no more than 2048 octets can be taken at once: see import_bytes_max";
+    assert!(refused.err.contains(words), "{}", refused.err);
+    assert_eq!(refused.exit, 65);
+    rig.ctl(&["import_definitions", &file(2048)]);
+    assert_eq!(rig.ctl(&["list_vhosts", "-s"]), "/\nv\n");
+    rig.broker.stop();
+}
+
+#[test]
 fn bodies_have_a_bound_and_keep_nobody_waiting_who_brings_none() {
     let rig = Rig::start();
     let connect = || UnixStream::connect(rig.home.path().join("data/leveret.sock")).unwrap();
