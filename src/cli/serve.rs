@@ -39,6 +39,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         events.clone(),
         Arc::clone(&slot),
         runner.settings.data_dir.clone(),
+        clock,
     )?;
     let local_door = open_door(&runner.settings, slot, now, events);
     runner.announce();

@@ -141,12 +141,12 @@ impl Operator<'_> {
             }
             Operation::SetMemoryWatermark(bound) => {
                 self.broker
-                    .set_watermarks(|options| options.memory = bound.into());
+                    .set_watermarks(|options| options.memory = bound.into(), self.now());
                 Ok(Value::Null)
             }
             Operation::SetDiskLimit(bound) => {
                 self.broker
-                    .set_watermarks(|options| options.disk = bound.into());
+                    .set_watermarks(|options| options.disk = bound.into(), self.now());
                 Ok(Value::Null)
             }
             Operation::Environment => Ok(json!(self.node.settings)),
