@@ -27,6 +27,7 @@ use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
 use crate::model::ExchangeName;
+use crate::model::names::stripped;
 use crate::vhost::Exchange;
 use crate::vhost::Vhost;
 
@@ -156,7 +157,7 @@ pub(super) async fn put_exchange(
     };
     let flag = |key: &str| Ok::<bool, ApiError>(body.flag(key)?.unwrap_or(false));
     let declare = ExchangeDeclare {
-        exchange: name_of(ExchangeName::new(named(&name)))?,
+        exchange: name_of(ExchangeName::new(&stripped(named(&name))))?,
         kind,
         durable: flag("durable")?,
         auto_delete: flag("auto_delete")?,

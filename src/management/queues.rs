@@ -31,6 +31,7 @@ use crate::management::query::Query;
 use crate::management::rates::Subject;
 use crate::management::time::rfc3339;
 use crate::model::QueueName;
+use crate::model::names::stripped;
 use crate::queue::Activity;
 use crate::queue::Queue;
 use crate::queue::QueueType;
@@ -327,6 +328,7 @@ pub(super) async fn put_queue(
     let vhost = caller.vhost_to_change(&api, &vhost)?;
     // In words of its own, unlike other names that are too long.
     let too_long = |bytes| format!("queue should be less than 255 bytes, actually was {bytes}\n");
+    let name = stripped(&name);
     let queue = QueueName::new(&name).map_err(|_| ApiError::bad_request(too_long(name.len())))?;
     let declare = QueueDeclare {
         queue,

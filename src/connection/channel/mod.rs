@@ -267,8 +267,3 @@ impl Channel {
 fn unimplemented_method() -> AmqpError {
     AmqpError::new(ReplyCode::CommandInvalid, "unimplemented method")
 }
-
-/// The name without CR and LF, which RabbitMQ drops where queues and exchanges are declared, deleted and bound.
-fn stripped(name: &str) -> String {
-    name.replace(['\r', '\n'], "")
-}
