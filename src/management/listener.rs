@@ -115,12 +115,10 @@ impl AsyncRead for WatchedStream {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let read = self.watch(cx, read);
         let octets = buffer.filled().len() - before;
-        match read {
-            Poll::Ready(Ok(())) if octets > 0 && self.is_too_slow(octets) => {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            read => read,
+        if octets > 0 && self.is_too_slow(octets) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        read
     }
 }
 
