@@ -85,7 +85,7 @@ fn declared(queue: &QueueHandle, node: &str) -> Map<String, Value> {
 }
 
 /// What is told of all types of queues in this moment, beside counters.
-fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
+fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue, now: u64) {
     let counts = state.counts();
     row.insert("consumers".to_owned(), json!(counts.consumers));
     row.insert("memory".to_owned(), json!(state.memory_bytes()));
@@ -94,7 +94,7 @@ fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
     if queue.queue_type == QueueType::Stream {
         return;
     }
-    let capacity = if state.has_ready_consumer() { 1.0 } else { 0.0 };
+    let capacity = state.consumer_capacity(now);
     let (ready, unacked) = (counts.ready_bytes, state.unacked_bytes());
     let here = state.ready_in_memory();
     let persistent = if queue.durable {
@@ -185,8 +185,9 @@ fn row(api: &Api, queue: &QueueHandle, detail: Detail, ranges: Ranges) -> Map<St
             row.insert("messages_unacknowledged".to_owned(), json!(counts.unacked));
         }
         Detail::Full => {
+            let now = api.now();
             let values = queue.look(|state| {
-                moment(&mut row, queue, state);
+                moment(&mut row, queue, state, now);
                 typed(&mut row, queue, state, node);
                 queue_values(state)
             });

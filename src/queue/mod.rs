@@ -12,6 +12,7 @@
 pub mod arguments;
 mod away;
 mod browse;
+mod capacity;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
@@ -50,6 +51,7 @@ pub use arguments::QueueType;
 pub use browse::Begin;
 pub use browse::Browsed;
 pub use browse::Glimpse;
+use capacity::Capacity;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Activity;
 pub use consumers::Consumer;
@@ -156,6 +158,7 @@ pub struct Queue {
     /// It drops from its head, and there may be ready messages with an `expiration` of their own.
     expirations: bool,
     consumers: Consumers,
+    capacity: Capacity,
     unacked: u64,
     /// Body bytes of these; a stream does not know.
     unacked_bytes: u64,
@@ -228,6 +231,7 @@ impl Queue {
             ready: Ready::new(options.order()),
             expirations: true,
             consumers: Consumers::new(options.succession()),
+            capacity: Capacity::new(now),
             seen: options.arguments.deduplicate.then(Box::default),
             stream,
             options,
