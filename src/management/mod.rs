@@ -37,6 +37,7 @@ mod queues;
 mod rates;
 mod router;
 mod rows;
+mod tallies;
 mod time;
 mod topic_permissions;
 mod users;

@@ -29,6 +29,7 @@ use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
+use crate::management::tallies;
 use crate::management::time::rfc3339;
 use crate::model::QueueName;
 use crate::model::names::stripped;
@@ -301,9 +302,10 @@ pub(super) async fn queue(
     Names((vhost, name)): Names<(String, String)>,
     query: Query,
 ) -> Answer {
-    let (_, queue) = find(&caller, &api, &vhost, &name)?;
+    let (vhost, queue) = find(&caller, &api, &vhost, &name)?;
     let detail = detail(&query, &api);
-    let mut row = row(&api, &queue, detail, Ranges::of(&query)?);
+    let ranges = Ranges::of(&query)?;
+    let mut row = row(&api, &queue, detail, ranges);
     let connections = api.broker.connections();
     if let Some(owner) = queue.owner.and_then(|owner| connections.get(owner)) {
         let owner = consumers::connection_details(&owner);
@@ -312,8 +314,10 @@ pub(super) async fn queue(
     if detail == Detail::Full {
         let consumers = consumers::of_queue(&api, &queue);
         row.insert("consumer_details".to_owned(), consumers.into());
-        row.insert("deliveries".to_owned(), json!([]));
-        row.insert("incoming".to_owned(), json!([]));
+        let deliveries = tallies::deliveries_of_queue(&api, &queue, ranges);
+        row.insert("deliveries".to_owned(), deliveries.into());
+        let incoming = tallies::incoming_of_queue(&api, &vhost, &queue, ranges);
+        row.insert("incoming".to_owned(), incoming.into());
         row.entry("garbage_collection")
             .or_insert_with(consumers::garbage_collection);
     }

@@ -29,6 +29,7 @@ mod paging;
 mod ready;
 mod settle;
 mod since;
+mod sources;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,7 @@ pub use paging::Spilled;
 pub use paging::Wanted;
 use ready::Order;
 use ready::Ready;
+use sources::Sources;
 use std::ops::Range;
 use std::sync::Arc;
 use stream::Stream;
@@ -163,6 +165,7 @@ pub struct Queue {
     /// Body bytes of these; a stream does not know.
     unacked_bytes: u64,
     stats: QueueCounts,
+    sources: Sources,
     /// What became of messages, once there were any.
     history: Option<Box<QueueHistory>>,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
@@ -238,6 +241,7 @@ impl Queue {
             unacked: 0,
             unacked_bytes: 0,
             stats: QueueCounts::default(),
+            sources: Sources::default(),
             history: None,
             dead: Vec::new(),
             kept: Kept::default(),

@@ -8,6 +8,7 @@ mod lists;
 mod objects;
 mod policies;
 mod refusals;
+mod tallies;
 mod users;
 
 use std::io::Write;

@@ -37,7 +37,11 @@ use amq_protocol::protocol::tx as tx_class;
 
 use crate::connection::host::Host;
 use crate::connection::turn::ChannelTurn;
+use crate::connection::turn::Shared;
 use crate::metrics::ChannelStats;
+use crate::metrics::ExchangeTally;
+use crate::metrics::QueueTally;
+use crate::metrics::TallyIndex;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
@@ -95,6 +99,8 @@ pub(super) struct Channel {
     pub(super) listed_for_settles: bool,
     /// What it counts.
     stats: Arc<ChannelStats>,
+    queue_tallies: TallyIndex<QueueTally>,
+    exchange_tallies: TallyIndex<ExchangeTally>,
 }
 
 impl Channel {
@@ -116,7 +122,14 @@ impl Channel {
             listed_for_confirms: false,
             listed_for_settles: false,
             stats,
+            queue_tallies: TallyIndex::default(),
+            exchange_tallies: TallyIndex::default(),
         }
+    }
+
+    /// It is being used.
+    pub(super) fn touch(&self, shared: &Shared) {
+        self.stats.used_second.set(shared.patience.second().into());
     }
 
     /// Whether the server closed it, so that all but close and close-ok is discarded.
@@ -159,6 +172,7 @@ impl Channel {
         method: AMQPClass,
         turn: &mut ChannelTurn<'_>,
     ) -> Result<(), AmqpError> {
+        self.touch(turn.shared);
         match method {
             AMQPClass::Exchange(method) => match method {
                 exchange::AMQPMethod::Declare(declare) => self.declare_exchange(declare, turn),

@@ -30,6 +30,7 @@ impl Channel {
             transaction.show(&self.stats);
             return added;
         }
+        self.touch(turn.shared);
         let came = publish.run.len();
         let returnable = publish.mandatory.then(|| publish.run.clone());
         let published = turn.host.publish(self.id, publish)?;
@@ -53,7 +54,7 @@ impl Channel {
     }
 
     /// Counts `count` messages that the host has taken.
-    pub(super) fn count_published(&self, count: usize, published: &Published) {
+    pub(super) fn count_published(&mut self, count: usize, published: &Published) {
         let stats = &self.stats;
         stats.publish.add(count as u64);
         if let Mode::Confirm(_) = self.mode {
@@ -62,7 +63,16 @@ impl Channel {
         stats.routed.add(published.routed);
         stats.drop_unroutable.add(published.dropped);
         let returned = published.unrouted.iter().map(ExactSizeIterator::len);
-        stats.return_unroutable.add(returned.sum::<usize>() as u64);
+        let returned = returned.sum::<usize>() as u64;
+        stats.return_unroutable.add(returned);
+        let tally = self
+            .exchange_tallies
+            .of(published.exchange, &stats.exchanges);
+        tally.publish.add(count as u64);
+        if published.dropped + returned > 0 {
+            tally.drop_unroutable.add(published.dropped);
+            tally.return_unroutable.add(returned);
+        }
     }
 
     /// Confirms what is durable; returns what the rest waits for.

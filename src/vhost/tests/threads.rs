@@ -106,6 +106,7 @@ impl Yard {
             transaction.enqueue(
                 std::slice::from_ref(&queue),
                 &persistent("", QUEUES[0], &[body]),
+                1,
             );
             self.taken.fetch_add(1, Ordering::Relaxed);
         }
