@@ -34,7 +34,7 @@ pub use messages::Messages;
 pub use node::Churn;
 pub use node::ChurnCounts;
 pub use queue::QueueCounts;
+pub use tally::ChannelTallies;
 pub use tally::ExchangeTally;
 pub use tally::QueueTally;
 pub use tally::Tallies;
-pub use tally::TallyIndex;

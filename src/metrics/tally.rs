@@ -68,47 +68,59 @@ impl<T> Tallies<T> {
 /// The same for the one who counts.
 #[derive(Debug)]
 pub struct TallyIndex<T> {
+    /// Mostly the next is that of the last.
+    last: Option<(u64, Arc<T>)>,
     /// By id, ascending.
     known: Vec<(u64, Arc<T>)>,
-    /// Where the last one is, for mostly the next is the same.
-    last: usize,
 }
 
 impl<T> Default for TallyIndex<T> {
     fn default() -> Self {
         Self {
+            last: None,
             known: Vec::new(),
-            last: 0,
         }
     }
+}
+
+/// Both kinds for one channel.
+#[derive(Debug, Default)]
+pub struct ChannelTallies {
+    /// Of queues.
+    pub queues: TallyIndex<QueueTally>,
+    /// Of exchanges.
+    pub exchanges: TallyIndex<ExchangeTally>,
 }
 
 impl<T: Default> TallyIndex<T> {
     /// Where to count for this id, which others find in `shown` from then on.
     pub fn of(&mut self, id: u64, shown: &Tallies<T>) -> &T {
-        let last = self.known.get(self.last);
-        if last.is_none_or(|(known, _)| *known != id) {
-            self.last = self.find(id, shown);
+        if self.last.as_ref().is_some_and(|(last, _)| *last != id) {
+            self.last = None;
         }
-        &self.known[self.last].1
+        let known = &mut self.known;
+        let (_, tally) = self
+            .last
+            .get_or_insert_with(|| (id, find(known, id, shown)));
+        tally
     }
+}
 
-    #[cold]
-    fn find(&mut self, id: u64, shown: &Tallies<T>) -> usize {
-        if let Ok(at) = self.known.binary_search_by_key(&id, |(known, _)| *known) {
-            return at;
-        }
-        let tally = Arc::<T>::default();
-        let mut all = shown.0.lock();
-        if all.len() >= TALLIES_MAX {
-            let (oldest, _) = all.remove(0);
-            self.known.retain(|(known, _)| *known != oldest);
-        }
-        all.push((id, Arc::clone(&tally)));
-        let at = self.known.partition_point(|(known, _)| *known < id);
-        self.known.insert(at, (id, tally));
-        at
+#[cold]
+fn find<T: Default>(known: &mut Vec<(u64, Arc<T>)>, id: u64, shown: &Tallies<T>) -> Arc<T> {
+    if let Ok(at) = known.binary_search_by_key(&id, |(known, _)| *known) {
+        return Arc::clone(&known[at].1);
     }
+    let tally = Arc::<T>::default();
+    let mut all = shown.0.lock();
+    if all.len() >= TALLIES_MAX {
+        let (oldest, _) = all.remove(0);
+        known.retain(|(known, _)| *known != oldest);
+    }
+    all.push((id, Arc::clone(&tally)));
+    let at = known.partition_point(|(known, _)| *known < id);
+    known.insert(at, (id, Arc::clone(&tally)));
+    tally
 }
 
 impl QueueTally {

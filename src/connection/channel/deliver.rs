@@ -50,7 +50,8 @@ impl Channel {
         let (id, redelivered) = (self.id, range.redelivered);
         let count = range.run.len() as u64;
         self.stats.delivered(count, no_ack, redelivered);
-        let tally = self.queue_tallies.of(range.queue.0, &self.stats.queues);
+        let tallies = self.tallies.get_or_insert_default();
+        let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
         tally.delivered(count, no_ack, redelivered);
         self.touch(shared);
         let mut write = |message: MessageRef<'_>, header: &[u8]| {

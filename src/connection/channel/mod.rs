@@ -39,9 +39,7 @@ use crate::connection::host::Host;
 use crate::connection::turn::ChannelTurn;
 use crate::connection::turn::Shared;
 use crate::metrics::ChannelStats;
-use crate::metrics::ExchangeTally;
-use crate::metrics::QueueTally;
-use crate::metrics::TallyIndex;
+use crate::metrics::ChannelTallies;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
@@ -99,8 +97,8 @@ pub(super) struct Channel {
     pub(super) listed_for_settles: bool,
     /// What it counts.
     stats: Arc<ChannelStats>,
-    queue_tallies: TallyIndex<QueueTally>,
-    exchange_tallies: TallyIndex<ExchangeTally>,
+    /// Once there are any.
+    tallies: Option<Box<ChannelTallies>>,
 }
 
 impl Channel {
@@ -122,8 +120,7 @@ impl Channel {
             listed_for_confirms: false,
             listed_for_settles: false,
             stats,
-            queue_tallies: TallyIndex::default(),
-            exchange_tallies: TallyIndex::default(),
+            tallies: None,
         }
     }
 

@@ -65,9 +65,8 @@ impl Channel {
         let returned = published.unrouted.iter().map(ExactSizeIterator::len);
         let returned = returned.sum::<usize>() as u64;
         stats.return_unroutable.add(returned);
-        let tally = self
-            .exchange_tallies
-            .of(published.exchange, &stats.exchanges);
+        let tallies = self.tallies.get_or_insert_default();
+        let tally = tallies.exchanges.of(published.exchange, &stats.exchanges);
         tally.publish.add(count as u64);
         if published.dropped + returned > 0 {
             tally.drop_unroutable.add(published.dropped);

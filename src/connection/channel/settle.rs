@@ -82,8 +82,8 @@ impl Channel {
                 if settle == Settle::Ack {
                     self.stats.ack.add(count);
                     for range in &*ranges {
-                        let tallies = &mut self.queue_tallies;
-                        let tally = tallies.of(range.queue.0, &self.stats.queues);
+                        let tallies = self.tallies.get_or_insert_default();
+                        let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
                         tally.ack.add(range.run.len() as u64);
                     }
                 }

@@ -161,8 +161,8 @@ impl Channel {
         }
         self.stats.ack.add(transaction.settled(Some(Settle::Ack)));
         for range in transaction.acknowledged() {
-            let tallies = &mut self.queue_tallies;
-            let tally = tallies.of(range.queue.0, &self.stats.queues);
+            let tallies = self.tallies.get_or_insert_default();
+            let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
             tally.ack.add(range.run.len() as u64);
         }
         self.stats.unacked.take(transaction.settled(None));
