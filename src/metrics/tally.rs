@@ -94,6 +94,7 @@ pub struct ChannelTallies {
 
 impl<T: Default> TallyIndex<T> {
     /// Where to count for this id, which others find in `shown` from then on.
+    #[inline]
     pub fn of(&mut self, id: u64, shown: &Tallies<T>) -> &T {
         if self.last.as_ref().is_some_and(|(last, _)| *last != id) {
             self.last = None;
@@ -125,6 +126,7 @@ fn find<T: Default>(known: &mut Vec<(u64, Arc<T>)>, id: u64, shown: &Tallies<T>)
 
 impl QueueTally {
     /// Messages were written to the client, by a consumer.
+    #[inline]
     pub fn delivered(&self, count: u64, no_ack: bool, redelivered: bool) {
         let delivered = if no_ack {
             &self.deliver_no_ack

@@ -30,12 +30,18 @@ impl Capacity {
     }
 
     /// A consumer may be able to take.
+    #[inline]
     pub(super) fn is_able(&mut self, now: u64) {
         if !self.able {
-            self.average = self.now(now);
-            self.able = true;
-            self.since = now;
+            self.turn_able(now);
         }
+    }
+
+    #[cold]
+    fn turn_able(&mut self, now: u64) {
+        self.average = self.now(now);
+        self.able = true;
+        self.since = now;
     }
 
     /// A message is ready, and no consumer able to take it.

@@ -13,6 +13,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    #[inline]
     fn add(&mut self, exchange: u64, count: u64) {
         match self.all.first_mut() {
             Some((last, counted)) if *last == exchange => *counted += count,
@@ -20,6 +21,7 @@ impl Sources {
         }
     }
 
+    #[cold]
     fn turn_to(&mut self, exchange: u64, count: u64) {
         match self.all.iter().position(|(known, _)| *known == exchange) {
             Some(at) => self.all[..=at].rotate_right(1),
@@ -36,6 +38,7 @@ impl Sources {
 
 impl Queue {
     /// Messages are about to be enqueued that a client has published to the exchange of this id.
+    #[inline]
     pub fn published(&mut self, exchange: u64, count: usize) {
         self.sources.add(exchange, count as u64);
     }
