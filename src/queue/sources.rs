@@ -13,7 +13,8 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    #[inline]
+    // Once for each batch and queue; so is what calls it.
+    #[inline(always)]
     fn add(&mut self, exchange: u64, count: u64) {
         match self.all.first_mut() {
             Some((last, counted)) if *last == exchange => *counted += count,
@@ -38,7 +39,7 @@ impl Sources {
 
 impl Queue {
     /// Messages are about to be enqueued that a client has published to the exchange of this id.
-    #[inline]
+    #[inline(always)]
     pub fn published(&mut self, exchange: u64, count: usize) {
         self.sources.add(exchange, count as u64);
     }

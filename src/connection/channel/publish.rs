@@ -54,6 +54,7 @@ impl Channel {
     }
 
     /// Counts `count` messages that the host has taken.
+    #[inline(always)]
     pub(super) fn count_published(&mut self, count: usize, published: &Published) {
         let stats = &self.stats;
         stats.publish.add(count as u64);
@@ -61,14 +62,14 @@ impl Channel {
             stats.publish_confirm.add(count as u64);
         }
         stats.routed.add(published.routed);
-        stats.drop_unroutable.add(published.dropped);
         let returned = published.unrouted.iter().map(ExactSizeIterator::len);
         let returned = returned.sum::<usize>() as u64;
-        stats.return_unroutable.add(returned);
         let tallies = self.tallies.get_or_insert_default();
         let tally = tallies.exchanges.of(published.exchange, &stats.exchanges);
         tally.publish.add(count as u64);
         if published.dropped + returned > 0 {
+            stats.drop_unroutable.add(published.dropped);
+            stats.return_unroutable.add(returned);
             tally.drop_unroutable.add(published.dropped);
             tally.return_unroutable.add(returned);
         }
