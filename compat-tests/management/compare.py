@@ -230,7 +230,7 @@ def fill(api, amqp_port):
             and queue.get("messages_unacknowledged") == 5
             and queue.get("message_stats", {}).get("deliver", 0) > 0
             and len(channels) == 2
-            and all("message_stats" in channel for channel in channels)
+            and all({"message_stats", "idle_since"} <= channel.keys() for channel in channels)
         )
 
     await_value("figures of queues and channels", 60, counted)

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::admin::BODY_BYTES_MAX;
 use crate::admin::operate;
 use crate::admin::operate::NodeFacts;
 use crate::admin::operate::Operation;
@@ -38,8 +37,8 @@ pub(super) fn body_bytes(line: &[u8]) -> u64 {
 }
 
 /// The answer to a body that is too long.
-pub(super) fn too_long() -> String {
-    let text = format!("no more than {BODY_BYTES_MAX} octets can be taken at once");
+pub(super) fn too_long(most: u64) -> String {
+    let text = format!("no more than {most} octets can be taken at once: see import_bytes_max");
     format!("{}\n", json!({ "error": text, "exit": operate::DATA }))
 }
 

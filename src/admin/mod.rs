@@ -56,9 +56,6 @@ const CALLERS_MAX: usize = 16;
 /// Longest request.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Longest body: definitions of a million queues.
-pub const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
 /// Bodies at a time; who comes with another one waits.
 const BODIES_MAX: usize = 1;
 
@@ -175,8 +172,9 @@ async fn converse(desk: Desk, stream: UnixStream) {
             return;
         }
         let announced = commands::body_bytes(&line);
-        if announced > BODY_BYTES_MAX {
-            let refused = commands::too_long();
+        let most = desk.node.body_bytes_max;
+        if announced > most {
+            let refused = commands::too_long(most);
             let _ = stream.write_all(refused.as_bytes()).await;
             return;
         }

@@ -126,18 +126,18 @@ impl Broker {
         self.alarms.0.lock().0
     }
 
-    /// Judges what the machine has; raises and clears alarms.
-    pub fn weigh(&self, levels: Levels) {
-        self.judge_levels(|_| {}, levels);
+    /// Judges what the machine has at `now`; raises and clears alarms.
+    pub fn weigh(&self, levels: Levels, now: u64) {
+        self.judge_levels(|_| {}, levels, now);
     }
 
     /// Changes the bounds until the node stops, and judges by them at once.
-    pub fn set_watermarks(&self, change: impl FnOnce(&mut AlarmOptions)) {
+    pub fn set_watermarks(&self, change: impl FnOnce(&mut AlarmOptions), now: u64) {
         let levels = self.alarms().levels;
-        self.judge_levels(change, levels);
+        self.judge_levels(change, levels, now);
     }
 
-    fn judge_levels(&self, change: impl FnOnce(&mut AlarmOptions), levels: Levels) {
+    fn judge_levels(&self, change: impl FnOnce(&mut AlarmOptions), levels: Levels, now: u64) {
         // Held while connections are told, so that one that opens meanwhile hears the last word last.
         let mut alarms = self.alarms.0.lock();
         let (options, state) = &mut *alarms;
@@ -162,6 +162,24 @@ impl Broker {
                 false => Parcel::Unblocked,
             },
         );
+        let after = *state;
+        drop(alarms);
+        for (was, is, source) in [
+            (before.memory, after.memory, "memory"),
+            (before.disk, after.disk, "disk"),
+        ] {
+            if was != is {
+                self.tell_alarm(is, source, now);
+            }
+        }
+    }
+
+    fn tell_alarm(&self, set: bool, source: &str, now: u64) {
+        let key = if set { "alarm.set" } else { "alarm.cleared" };
+        self.event(key, now, |table| {
+            table.text("node", self.options.cluster_name.as_bytes());
+            table.text("source", source.as_bytes());
+        });
     }
 
     /// A connection that opens while an alarm is up hears of it. It is in the list of connections already.

@@ -75,6 +75,8 @@ pub struct ChannelInfo {
     pub number: ChannelId,
     /// What it counts.
     pub stats: Arc<ChannelStats>,
+    /// What [`ChannelStats::used_second`] counts from, in milliseconds since the Unix epoch.
+    began: u64,
     consumers: Mutex<Vec<Arc<ConsumerInfo>>>,
 }
 
@@ -149,9 +151,11 @@ impl ConnectionInfo {
         format!("{} ({})", self.title, channel.0)
     }
 
-    pub(super) fn add_channel(&self, number: ChannelId, stats: Arc<ChannelStats>) {
+    /// A channel is opened at `now`.
+    pub(super) fn add_channel(&self, number: ChannelId, stats: Arc<ChannelStats>, now: u64) {
         let channel = ChannelInfo {
             number,
+            began: now.saturating_sub(stats.used_second.get() * 1000),
             stats,
             consumers: Mutex::default(),
         };
@@ -172,6 +176,11 @@ impl ConnectionInfo {
 }
 
 impl ChannelInfo {
+    /// Since when it has not been used, in milliseconds since the Unix epoch: the end of the second in which it was.
+    pub fn idle_since(&self) -> u64 {
+        self.began + (self.stats.used_second.get() + 1) * 1000
+    }
+
     /// Its consumers, oldest first.
     pub fn consumers(&self) -> Vec<Arc<ConsumerInfo>> {
         self.consumers.lock().clone()

@@ -149,7 +149,7 @@ impl Runner {
         broker
             .store()
             .notify_failure(Arc::new(FailureNotice(self.events.clone())));
-        broker.weigh(Levels::look(&settings.data_dir));
+        broker.weigh(Levels::look(&settings.data_dir), clock.millis(clock.now()));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let server = Server::start(
             Arc::clone(broker),

@@ -43,6 +43,7 @@ pub(super) fn serve(file: Option<PathBuf>, overrides: Vec<Override>) -> Result<(
         events.clone(),
         Arc::clone(&slot),
         runner.settings.data_dir.clone(),
+        clock,
     )?;
     let local_door = open_door(&runner.settings, &sources, slot, now, events);
     runner.announce();
@@ -131,6 +132,7 @@ fn open_door(
         variables: sources.shown_variables(),
         config_files: sources.files(),
         global_qos: settings.deprecated_features.global_qos,
+        body_bytes_max: settings.import_bytes_max,
         clock,
         stop: Arc::new(move || {
             let _ = asked.try_send(Event::Signal("rabbitmqctl stop"));

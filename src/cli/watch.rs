@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::admin::Control;
 use crate::admin::Slot;
 use crate::metrics::machine::Levels;
+use crate::server::Clock;
 
 /// Between two looks at memory and disk, as RabbitMQ looks at its memory.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(super) fn start(
     events: mpsc::SyncSender<Event>,
     application: Arc<Slot>,
     data_dir: PathBuf,
+    clock: Clock,
 ) -> Result<(), std::io::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -53,7 +55,8 @@ pub(super) fn start(
                         _ = hang_up.recv() => continue,
                         _ = looks.tick() => {
                             if let Some(running) = application.running() {
-                                running.broker.weigh(Levels::look(&data_dir));
+                                let now = clock.millis(clock.now());
+                                running.broker.weigh(Levels::look(&data_dir), now);
                             }
                             continue;
                         }

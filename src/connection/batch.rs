@@ -247,6 +247,7 @@ impl Connection {
         for id in self.batch.settling.drain(..) {
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.listed_for_settles = false;
+                channel.touch(&self.shared);
                 channel.hand_over_settles(turn.host);
             }
         }

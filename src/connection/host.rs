@@ -152,6 +152,8 @@ pub struct Published {
     pub routed: u64,
     /// Messages that no queue took and that nobody wants back.
     pub dropped: u64,
+    /// The exchange that they were published to, by a number of the host's own; for counts.
+    pub exchange: u64,
 }
 
 /// A [`Publish`] of a transaction, checked and routed.

@@ -16,6 +16,7 @@ use crate::connection::close::send_channel_close_ok;
 use crate::connection::handshake::send;
 use crate::connection::reply_text::NO_METHOD;
 use crate::connection::turn::Turn;
+use crate::metrics::ChannelStats;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ReplyCode;
@@ -161,7 +162,8 @@ impl Connection {
             self.flush(turn);
             return self.fail_at(id, error.widened(), CHANNEL_OPEN, turn);
         }
-        let stats = Arc::default();
+        let stats = Arc::<ChannelStats>::default();
+        stats.used_second.set(self.shared.patience.second().into());
         turn.host.counts(id, &stats);
         let prefetch = self.shared.options.default_prefetch;
         self.channels.insert(id, Channel::new(id, prefetch, stats));

@@ -36,6 +36,11 @@ impl Patience {
         self.second = u32::try_from(seconds).unwrap_or(u32::MAX);
     }
 
+    /// Seconds since the connection began, as of this turn.
+    pub(super) fn second(&self) -> u32 {
+        self.second
+    }
+
     /// Something was delivered that is to be acknowledged: the second to remember with it.
     pub(super) fn delivered(&mut self, interval: Duration) -> u32 {
         if self.check_at.is_none() {

@@ -12,10 +12,11 @@ use crate::definitions::arguments_json;
 use crate::definitions::properties_json;
 use crate::model::Arguments;
 use crate::model::MessageRef;
-use crate::model::Position;
 use crate::protocol::properties;
+use crate::queue::Begin;
 use crate::queue::Browsed;
 use crate::queue::QueueType;
+use crate::queue::arguments::age_ms;
 use crate::vhost::QueueHandle;
 
 /// Messages of an answer, at most.
@@ -28,8 +29,8 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What somebody wants to see of a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// From this position on.
-    pub from: u64,
+    /// From there on.
+    pub begin: Begin,
     /// So many messages.
     pub limit: usize,
     /// So many octets of each body.
@@ -42,12 +43,20 @@ pub struct Look {
     pub body: Option<String>,
 }
 
+/// Milliseconds of an age: a number of seconds, or one with the unit of `x-max-age` (`Y`, `M`, `D`, `h`, `m`, `s`).
+pub fn age(text: &str) -> Option<u64> {
+    match text.parse::<u64>() {
+        Ok(seconds) => Some(seconds.saturating_mul(1000)),
+        Err(_) => age_ms(text),
+    }
+}
+
 impl Look {
     /// The messages, and from where on another look would show more. Blocks on the disk.
     pub fn at(&self, queue: &QueueHandle, now: u64) -> Value {
         let streamed = queue.queue_type == QueueType::Stream;
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        let next = queue.browse(Position(self.from), now, LOOK_BYTES_MAX, |browsed| {
+        let next = queue.browse(self.begin, now, LOOK_BYTES_MAX, |browsed| {
             if self.takes(browsed.message) {
                 bytes += browsed.message.held_bytes() as u64;
                 rows.push(Value::Object(self.row(&browsed, streamed)));

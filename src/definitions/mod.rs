@@ -24,4 +24,5 @@ pub use json::properties_from_json;
 pub use json::properties_json;
 pub use messages::LIMIT_MAX;
 pub use messages::Look;
+pub use messages::age;
 pub use messages::message_json;

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde_json::Value;
 
 use crate::auth::Right;
+use crate::definitions;
 use crate::definitions::LIMIT_MAX;
 use crate::definitions::Look;
 use crate::management::Api;
@@ -16,12 +17,14 @@ use crate::management::heavy::heavy;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::queues;
+use crate::model::Position;
+use crate::queue::Begin;
 
 /// Messages of an answer when the client does not say.
 const LIMIT: usize = 100;
 
 /// What the client wants to see.
-fn wanted(query: &Query) -> Result<Look, ApiError> {
+fn wanted(query: &Query, now: u64) -> Result<Look, ApiError> {
     let number = |key: &str| match query.value(key) {
         None => Ok(None),
         Some(text) => text
@@ -50,7 +53,7 @@ fn wanted(query: &Query) -> Result<Look, ApiError> {
     });
     let known = |key: &str| {
         [
-            "position", "limit", "truncate", "encoding", "body~", "columns",
+            "position", "age", "limit", "truncate", "encoding", "body~", "columns",
         ]
         .contains(&key)
             || key.starts_with("header.")
@@ -60,8 +63,23 @@ fn wanted(query: &Query) -> Result<Look, ApiError> {
             "unknown parameter {unknown}"
         )));
     }
+    let begin = match (number("position")?, query.value("age")) {
+        (Some(_), Some(_)) => {
+            let text = "position and age both say where to begin: give one of them";
+            return Err(ApiError::bad_request(text));
+        }
+        (position, None) => Begin::At(Position(position.unwrap_or(0))),
+        (None, Some(text)) => {
+            let age = definitions::age(text).ok_or_else(|| {
+                ApiError::bad_request(
+                    "age is not a number of seconds, or one with a unit (10m, 1h, 7D)",
+                )
+            })?;
+            Begin::Since(now.saturating_sub(age))
+        }
+    };
     Ok(Look {
-        from: number("position")?.unwrap_or(0),
+        begin,
         limit,
         truncate: number("truncate")?.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         always_base64,
@@ -86,8 +104,8 @@ pub(super) async fn messages(
             "the queue belongs to a connection alone",
         ));
     }
-    let wanted = wanted(&query)?;
     let now = api.now();
+    let wanted = wanted(&query, now)?;
     let queue = Arc::clone(&queue);
     // It may wait for the disk.
     heavy(move || wanted.at(&queue, now)).await.map(Json)

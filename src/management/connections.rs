@@ -28,6 +28,8 @@ use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
+use crate::management::tallies;
+use crate::management::time::rfc3339;
 use crate::model::Arguments;
 use crate::model::ReplyCode;
 
@@ -127,6 +129,11 @@ fn channel_json(
         ("reductions_details", json!({"rate": 0.0})),
     ];
     row.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+    // As in RabbitMQ one that is used is not idle at all.
+    let idle_since = channel.idle_since();
+    if idle_since <= api.now() {
+        row.insert("idle_since".to_owned(), json!(rfc3339(idle_since)));
+    }
     let subject = Subject::Channel(connection.id, channel.number);
     let measured = api.measured(subject, message_values(&stats.messages()), ranges);
     if let Some(stats) = message_stats(&measured, ranges.messages) {
@@ -382,10 +389,13 @@ pub(super) async fn channel(
     let channel = channels
         .find(|channel| channel.number.0.to_string() == number)
         .ok_or(ApiError::NotFound)?;
-    let mut row = channel_json(&api, &open, &channel, Ranges::of(&query)?);
+    let ranges = Ranges::of(&query)?;
+    let mut row = channel_json(&api, &open, &channel, ranges);
     let consumers = consumers::of_channel(&api, &open, &channel);
     row.insert("consumer_details".to_owned(), consumers.into());
-    row.insert("deliveries".to_owned(), json!([]));
-    row.insert("publishes".to_owned(), json!([]));
+    let deliveries = tallies::deliveries_of_channel(&api, &open, &channel, ranges);
+    row.insert("deliveries".to_owned(), deliveries.into());
+    let publishes = tallies::publishes_of_channel(&api, &open, &channel, ranges);
+    row.insert("publishes".to_owned(), publishes.into());
     Ok(Json(listing::with_columns(&query, row.into())))
 }

@@ -15,6 +15,7 @@ use crate::management::by_vhost::ByVhost;
 use crate::management::listing::Key;
 use crate::management::listing::Listed;
 use crate::management::query::Query;
+use crate::model::ChannelId;
 use crate::queue::Activity;
 use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
@@ -38,6 +39,18 @@ pub(super) fn connection_details(connection: &ConnectionInfo) -> Value {
     })
 }
 
+pub(super) fn channel_details(api: &Api, connection: &ConnectionInfo, channel: ChannelId) -> Value {
+    json!({
+        "connection_name": connection.title,
+        "name": connection.channel_title(channel),
+        "node": api.node.name,
+        "number": channel.0,
+        "peer_host": host(connection.peer.ip()),
+        "peer_port": connection.peer.port(),
+        "user": connection.user.as_str(),
+    })
+}
+
 fn row(
     api: &Api,
     connection: &ConnectionInfo,
@@ -54,15 +67,7 @@ fn row(
         "ack_required": !consumer.no_ack,
         "active": activity != Activity::Waiting,
         "activity_status": activity.name(),
-        "channel_details": {
-            "connection_name": connection.title,
-            "name": connection.channel_title(channel.number),
-            "node": api.node.name,
-            "number": channel.number.0,
-            "peer_host": host(connection.peer.ip()),
-            "peer_port": connection.peer.port(),
-            "user": connection.user.as_str(),
-        },
+        "channel_details": channel_details(api, connection, channel.number),
         "consumer_tag": consumer.tag.as_str(),
         "exclusive": consumer.exclusive,
         "prefetch_count": consumer.prefetch,

@@ -20,13 +20,16 @@ use crate::management::by_vhost::ByVhost;
 use crate::management::commit::put_status;
 use crate::management::figures::Ranges;
 use crate::management::figures::exchange_values;
+use crate::management::heavy::heavy;
 use crate::management::listing;
 use crate::management::listing::Key;
 use crate::management::listing::Listed;
 use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::rates::Subject;
+use crate::management::tallies;
 use crate::model::ExchangeName;
+use crate::model::names::stripped;
 use crate::vhost::Exchange;
 use crate::vhost::Vhost;
 
@@ -134,12 +137,19 @@ pub(super) async fn exchange(
     let vhost = caller.vhost(&api, &vhost)?;
     let exchange = vhost.exchange(named(&name)).ok_or(ApiError::NotFound)?;
     let stats = !(query.flag("disable_stats") || api.options.disable_stats);
-    let mut row = row(&api, &vhost, &exchange, stats, Ranges::of(&query)?);
-    if stats {
-        row.insert("incoming".to_owned(), json!([]));
-        row.insert("outgoing".to_owned(), json!([]));
-    }
-    Ok(Json(listing::with_columns(&query, row.into())))
+    let ranges = Ranges::of(&query)?;
+    // All queues are looked at.
+    let row = heavy(move || {
+        let mut row = row(&api, &vhost, &exchange, stats, ranges);
+        if stats {
+            let incoming = tallies::incoming_of_exchange(&api, &vhost, &exchange, ranges);
+            row.insert("incoming".to_owned(), incoming.into());
+            let outgoing = tallies::outgoing_of_exchange(&api, &vhost, &exchange, ranges);
+            row.insert("outgoing".to_owned(), outgoing.into());
+        }
+        row
+    });
+    Ok(Json(listing::with_columns(&query, row.await?.into())))
 }
 
 pub(super) async fn put_exchange(
@@ -156,7 +166,7 @@ pub(super) async fn put_exchange(
     };
     let flag = |key: &str| Ok::<bool, ApiError>(body.flag(key)?.unwrap_or(false));
     let declare = ExchangeDeclare {
-        exchange: name_of(ExchangeName::new(named(&name)))?,
+        exchange: name_of(ExchangeName::new(&stripped(named(&name))))?,
         kind,
         durable: flag("durable")?,
         auto_delete: flag("auto_delete")?,

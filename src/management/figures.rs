@@ -1,11 +1,13 @@
 //! The figures of objects: which counters each kind has, in which order, and how they are shown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value;
 
 use crate::broker::Broker;
+use crate::broker::ChannelInfo;
 use crate::broker::Traffic;
 use crate::management::Api;
 use crate::management::ApiError;
@@ -13,8 +15,13 @@ use crate::management::query::Query;
 use crate::management::query::Range;
 use crate::management::rates::Measured;
 use crate::management::rates::Subject;
+use crate::management::tallies::exchange_tally_values;
+use crate::management::tallies::queue_tally_values;
+use crate::management::tallies::source_values;
 use crate::metrics::Messages;
 use crate::metrics::machine::Machine;
+use crate::model::ChannelId;
+use crate::model::ConnectionId;
 use crate::model::VhostName;
 use crate::queue::Queue;
 use crate::vhost::Vhost;
@@ -303,6 +310,12 @@ impl Api {
         self.measured(Subject::Node, node_values(&self.broker), ranges)
     }
 
+    fn channel(&self, connection: ConnectionId, number: ChannelId) -> Option<Arc<ChannelInfo>> {
+        let connection = self.broker.connections().get(connection)?;
+        let mut channels = connection.channels().into_iter();
+        channels.find(|channel| channel.number == number)
+    }
+
     /// Samples everything that somebody looks at.
     pub(super) fn sample(&self) {
         let now = self.now();
@@ -328,12 +341,22 @@ impl Api {
                     connection.map(|connection| connection_values(&connection))
                 }
                 Subject::Channel(id, number) => {
-                    let connection = self.broker.connections().get(*id);
-                    let channels = connection.into_iter().flat_map(|open| open.channels());
-                    let channel = channels
-                        .into_iter()
-                        .find(|channel| channel.number == *number);
+                    let channel = self.channel(*id, *number);
                     channel.map(|channel| message_values(&channel.stats.messages()))
+                }
+                Subject::ChannelAndQueue(id, number, queue) => {
+                    let channel = self.channel(*id, *number);
+                    let tally = channel.and_then(|channel| channel.stats.queues.of(queue.0));
+                    tally.map(|tally| queue_tally_values(&tally))
+                }
+                Subject::ChannelAndExchange(id, number, exchange) => {
+                    let channel = self.channel(*id, *number);
+                    let tally = channel.and_then(|channel| channel.stats.exchanges.of(*exchange));
+                    tally.map(|tally| exchange_tally_values(&tally))
+                }
+                Subject::QueueAndExchange(id, exchange) => {
+                    let queue = self.broker.queue_by_id(*id);
+                    queue.map(|queue| source_values(&queue, *exchange))
                 }
             };
             self.meters.sample(&subject, now, values.as_deref());

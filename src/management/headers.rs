@@ -31,6 +31,9 @@ pub(super) async fn around(State(api): State<Api>, mut request: Request, next: N
         headers.remove(header::CONTENT_TYPE);
     }
     let headers = answer.headers_mut();
+    if let Some(allowed) = headers.get(header::ALLOW).and_then(in_order) {
+        headers.insert(header::ALLOW, allowed);
+    }
     let fixed = HeaderValue::from_static;
     headers.insert(header::VARY, fixed("accept, accept-encoding, origin"));
     headers.insert(header::CONTENT_SECURITY_POLICY, fixed(POLICY));
@@ -39,6 +42,15 @@ pub(super) async fn around(State(api): State<Api>, mut request: Request, next: N
         .or_insert(fixed("no-cache"));
     allow(&api, &asked, is_options, headers);
     answer
+}
+
+/// The methods of a path as RabbitMQ names them.
+fn in_order(allowed: &HeaderValue) -> Option<HeaderValue> {
+    let allowed: Vec<&str> = allowed.to_str().ok()?.split(',').map(str::trim).collect();
+    let mut methods = ["HEAD", "GET", "POST", "PUT", "DELETE"].to_vec();
+    methods.retain(|method| allowed.contains(method));
+    methods.push("OPTIONS");
+    methods.join(", ").parse().ok()
 }
 
 /// One slash at the end of a path means nothing; Go's client has one behind every list.
@@ -88,6 +100,19 @@ fn allow(api: &Api, asked: &HeaderMap, is_options: bool, headers: &mut HeaderMap
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_stand_in_the_order_of_rabbitmq() {
+        for (allowed, expected) in [
+            ("GET,HEAD,PUT,DELETE", "HEAD, GET, PUT, DELETE, OPTIONS"),
+            ("POST", "POST, OPTIONS"),
+        ] {
+            assert_eq!(
+                in_order(&HeaderValue::from_static(allowed)).expect("methods"),
+                expected
+            );
+        }
+    }
 
     #[test]
     fn one_slash_at_the_end_is_left_out() {

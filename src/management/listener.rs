@@ -1,5 +1,5 @@
-//! Accepts HTTP connections and drops those on which nothing moves: clients that never ask, never read or never leave
-//! must not use up the sockets that AMQP needs too.
+//! Accepts HTTP connections and drops those on which nothing moves, or hardly anything: clients that never ask, never read or never
+//! leave, and those that ask octet by octet, must not use up the sockets that AMQP needs too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,10 +16,14 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio::time::Sleep;
 
 /// How long a connection may be kept alive between two requests, or take over one read or write.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A request that has taken longer than that to come must have brought so many octets a second.
+const OCTETS_PER_SECOND_MIN: u64 = 128;
 
 /// See the module's documentation.
 pub(super) struct WatchedListener {
@@ -44,6 +48,7 @@ impl Listener for WatchedListener {
             stream,
             idle_max: self.idle_max,
             idle: Box::pin(tokio::time::sleep(self.idle_max)),
+            request: None,
         };
         (watched, peer)
     }
@@ -63,11 +68,13 @@ impl Connected<IncomingStream<'_, WatchedListener>> for Peer {
     }
 }
 
-/// A stream whose operations fail once nothing was read or written for too long.
+/// A stream whose operations fail once nothing was read or written for too long, or a request is too slow.
 pub(super) struct WatchedStream {
     stream: TcpStream,
     idle_max: Duration,
     idle: Pin<Box<Sleep>>,
+    /// When the request began that is coming, and the octets of it.
+    request: Option<(Instant, u64)>,
 }
 
 impl WatchedStream {
@@ -86,6 +93,16 @@ impl WatchedStream {
             Poll::Pending => Poll::Pending,
         }
     }
+
+    /// Octets of a request have come just now.
+    fn is_too_slow(&mut self, octets: usize) -> bool {
+        // When `watch` last set it.
+        let now = self.idle.deadline() - self.idle_max;
+        let (began, so_far) = self.request.get_or_insert((now, 0));
+        *so_far += octets as u64;
+        let took = now - *began;
+        took > self.idle_max && took.as_secs() * OCTETS_PER_SECOND_MIN >= *so_far
+    }
 }
 
 impl AsyncRead for WatchedStream {
@@ -94,8 +111,14 @@ impl AsyncRead for WatchedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.watch(cx, read)
+        let read = self.watch(cx, read);
+        let octets = buffer.filled().len() - before;
+        if octets > 0 && self.is_too_slow(octets) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
@@ -106,6 +129,8 @@ impl AsyncWrite for WatchedStream {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, octets);
+        // What comes after an answer is another request.
+        self.request = None;
         self.watch(cx, written)
     }
 
@@ -123,6 +148,7 @@ impl AsyncWrite for WatchedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.request = None;
         self.watch(cx, written)
     }
 
@@ -139,7 +165,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
 
-    const IDLE: Duration = Duration::from_millis(300);
+    const IDLE: Duration = Duration::from_millis(1100);
 
     /// Runs `client` against a server whose connections may be idle for [`IDLE`].
     fn with_server<F: Future<Output = ()>>(client: impl FnOnce(SocketAddr) -> F) {
@@ -172,6 +198,38 @@ mod tests {
                 let mut rest = Vec::new();
                 let _ = stream.read_to_end(&mut rest).await;
                 assert_eq!(rest, b"");
+            }
+        });
+    }
+
+    #[test]
+    fn whoever_asks_octet_by_octet_is_dropped() {
+        with_server(async |address| {
+            let mut stream = connect(address).await;
+            let mut sent = stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await;
+            while sent.is_ok() {
+                // Never idle. Ten octets a second are too few.
+                tokio::time::sleep(IDLE / 10).await;
+                sent = stream.write_all(b"h").await;
+            }
+        });
+    }
+
+    #[test]
+    fn a_request_may_take_long_if_enough_comes() {
+        with_server(async |address| {
+            let mut stream = connect(address).await;
+            let began = b"GET / HTTP/1.1\r\nHost: ";
+            stream.write_all(began).await.expect("an open stream");
+            for _ in 0..30 {
+                tokio::time::sleep(IDLE / 10).await;
+                stream.write_all(&[b'h'; 50]).await.expect("an open stream");
+            }
+            stream.write_all(b"\r\n\r\n").await.expect("an open stream");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"pong") {
+                let read = stream.read_buf(&mut answer).await;
+                assert_ne!(read.expect("an answer"), 0);
             }
         });
     }

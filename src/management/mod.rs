@@ -39,6 +39,7 @@ mod rates;
 mod router;
 mod rows;
 mod sort_key;
+mod tallies;
 mod time;
 mod topic_permissions;
 mod users;

@@ -16,7 +16,6 @@ use crate::management::queues::MOMENT;
 use crate::management::queues::Number;
 use crate::management::queues::Queues;
 use crate::management::queues::active_tag;
-use crate::management::queues::capacity;
 use crate::management::queues::exclusive_tag;
 use crate::management::queues::row;
 use crate::management::rates::Subject;
@@ -75,7 +74,11 @@ pub(super) fn sorted_by<'l>(list: &'l Queues, column: &'l str) -> SortBy<'l, Arc
         }
         _ if list.detail != Detail::Full => Box::new(|_| SortKey::ABSENT),
         "consumer_capacity" | "consumer_utilisation" => {
-            number(|_, state| capacity(state) as u64, no_stream)
+            let now = list.api.now();
+            Box::new(move |queue| match no_stream(queue) {
+                true => SortKey::Number(queue.look(|state| state.consumer_capacity(now))),
+                false => SortKey::ABSENT,
+            })
         }
         // Its text has the same order.
         "idle_since" => number(|_, state| state.used_at(), classic),

@@ -32,8 +32,10 @@ use crate::management::path::Names;
 use crate::management::query::Query;
 use crate::management::queue_order;
 use crate::management::rates::Subject;
+use crate::management::tallies;
 use crate::management::time::rfc3339;
 use crate::model::QueueName;
+use crate::model::names::stripped;
 use crate::queue::Activity;
 use crate::queue::Queue;
 use crate::queue::QueueType;
@@ -123,11 +125,6 @@ pub(super) const CLASSIC: [(&str, Number); 3] = [
     }),
 ];
 
-/// Of the consumers' capacity, how much there is.
-pub(super) fn capacity(state: &Queue) -> f64 {
-    f64::from(u8::from(state.has_ready_consumer()))
-}
-
 /// The tag of the consumer that alone may consume because it said so.
 pub(super) fn exclusive_tag(state: &Queue) -> Option<String> {
     let found = state.consumers().find(|consumer| consumer.exclusive);
@@ -143,7 +140,7 @@ pub(super) fn active_tag(state: &Queue) -> Option<String> {
 }
 
 /// What is told of all types of queues in this moment, beside counters.
-fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
+fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue, now: u64) {
     let counts = state.counts();
     row.insert("consumers".to_owned(), json!(counts.consumers));
     row.insert("memory".to_owned(), json!(state.memory_bytes()));
@@ -152,7 +149,7 @@ fn moment(row: &mut Map<String, Value>, queue: &QueueHandle, state: &Queue) {
     if queue.queue_type == QueueType::Stream {
         return;
     }
-    let capacity = capacity(state);
+    let capacity = state.consumer_capacity(now);
     let fields = [
         ("consumer_capacity", json!(capacity)),
         ("consumer_utilisation", json!(capacity)),
@@ -221,8 +218,9 @@ pub(super) fn row(
             row.insert("messages_unacknowledged".to_owned(), json!(counts.unacked));
         }
         Detail::Full => {
+            let now = api.now();
             let values = queue.look(|state| {
-                moment(&mut row, queue, state);
+                moment(&mut row, queue, state, now);
                 typed(&mut row, queue, state, node);
                 queue_values(state)
             });
@@ -306,9 +304,10 @@ pub(super) async fn queue(
     Names((vhost, name)): Names<(String, String)>,
     query: Query,
 ) -> Answer {
-    let (_, queue) = find(&caller, &api, &vhost, &name)?;
+    let (vhost, queue) = find(&caller, &api, &vhost, &name)?;
     let detail = detail(&query, &api);
-    let mut row = row(&api, &queue, detail, Ranges::of(&query)?);
+    let ranges = Ranges::of(&query)?;
+    let mut row = row(&api, &queue, detail, ranges);
     let connections = api.broker.connections();
     if let Some(owner) = queue.owner.and_then(|owner| connections.get(owner)) {
         let owner = consumers::connection_details(&owner);
@@ -317,8 +316,10 @@ pub(super) async fn queue(
     if detail == Detail::Full {
         let consumers = consumers::of_queue(&api, &queue);
         row.insert("consumer_details".to_owned(), consumers.into());
-        row.insert("deliveries".to_owned(), json!([]));
-        row.insert("incoming".to_owned(), json!([]));
+        let deliveries = tallies::deliveries_of_queue(&api, &queue, ranges);
+        row.insert("deliveries".to_owned(), deliveries.into());
+        let incoming = tallies::incoming_of_queue(&api, &vhost, &queue, ranges);
+        row.insert("incoming".to_owned(), incoming.into());
         row.entry("garbage_collection")
             .or_insert_with(consumers::garbage_collection);
     }
@@ -334,6 +335,7 @@ pub(super) async fn put_queue(
     let vhost = caller.vhost_to_change(&api, &vhost)?;
     // In words of its own, unlike other names that are too long.
     let too_long = |bytes| format!("queue should be less than 255 bytes, actually was {bytes}\n");
+    let name = stripped(&name);
     let queue = QueueName::new(&name).map_err(|_| ApiError::bad_request(too_long(name.len())))?;
     let declare = QueueDeclare {
         queue,

@@ -48,6 +48,11 @@ pub(super) enum Subject {
     Exchange(VhostName, ExchangeName),
     Connection(ConnectionId),
     Channel(ConnectionId, ChannelId),
+    ChannelAndQueue(ConnectionId, ChannelId, QueueId),
+    /// With the exchange's id.
+    ChannelAndExchange(ConnectionId, ChannelId, u64),
+    /// With the exchange's id.
+    QueueAndExchange(QueueId, u64),
 }
 
 #[derive(Default)]

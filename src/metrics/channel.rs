@@ -1,7 +1,10 @@
 //! One channel's counters and gauges. Its machine changes them, nobody else.
 
 use crate::metrics::Count;
+use crate::metrics::ExchangeTally;
 use crate::metrics::Messages;
+use crate::metrics::QueueTally;
+use crate::metrics::Tallies;
 
 /// See the module's documentation. Counters are those of [`Messages`].
 #[derive(Debug, Default)]
@@ -48,6 +51,12 @@ pub struct ChannelStats {
     pub confirms: Count,
     /// Not 0: it is transactional.
     pub transactional: Count,
+    /// In which second of its connection it was last used.
+    pub used_second: Count,
+    /// What it has done with which queue.
+    pub queues: Tallies<QueueTally>,
+    /// What it has done with which exchange, by the host's number of it.
+    pub exchanges: Tallies<ExchangeTally>,
 }
 
 impl ChannelStats {

@@ -14,6 +14,7 @@ pub mod machine;
 mod messages;
 mod node;
 mod queue;
+mod tally;
 
 pub use channel::ChannelStats;
 pub use connection::ConnectionStats;
@@ -33,3 +34,7 @@ pub use messages::Messages;
 pub use node::Churn;
 pub use node::ChurnCounts;
 pub use queue::QueueCounts;
+pub use tally::ChannelTallies;
+pub use tally::ExchangeTally;
+pub use tally::QueueTally;
+pub use tally::Tallies;

@@ -14,6 +14,11 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// (specification §6.9).
 pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
+/// The name without CR and LF, which RabbitMQ drops where queues and exchanges are declared, deleted and bound.
+pub fn stripped(name: &str) -> String {
+    name.replace(['\r', '\n'], "")
+}
+
 /// The name is longer than an AMQP short string can be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("name of {bytes} bytes is longer than 255")]

@@ -15,12 +15,29 @@ use crate::model::Run;
 use crate::queue::Pager;
 use crate::queue::Queue;
 use crate::queue::Spilled;
+use crate::queue::since::first_since;
 
 /// Stretches of messages that one look takes along.
 const PARTS_MAX: usize = 20_000;
 
 /// So much is read from the disk at once.
 const READ_BYTES: u64 = 256 * 1024;
+
+/// Where a look begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At this position.
+    At(Position),
+    /// With the first message that entered the queue at this time or later, in milliseconds since the Unix epoch. Of messages
+    /// that came together that is known to a second.
+    Since(u64),
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        Self::At(Position(0))
+    }
+}
 
 /// A ready message.
 pub struct Browsed<'a> {
@@ -43,6 +60,8 @@ enum Place {
 struct Part {
     first: u64,
     place: Place,
+    /// When the first of them entered the queue; 0 where that is not known.
+    entered_from: u64,
     redelivered: bool,
     returns: u32,
 }
@@ -51,18 +70,24 @@ struct Part {
 pub struct Glimpse {
     queue: QueueId,
     from: u64,
+    /// Of these only what came at this time or later, and all that follows.
+    since: Option<u64>,
     parts: Vec<Part>,
     /// Of what comes after this there may be more than was taken along.
     until: Option<u64>,
 }
 
 impl Queue {
-    /// What is ready from a position on, by position. Without what has expired, as far as that is known in memory.
-    pub fn glimpse(&self, from: Position, now: u64) -> Glimpse {
-        let from = from.0;
+    /// What is ready from there on, by position. Without what has expired, as far as that is known in memory.
+    pub fn glimpse(&self, begin: Begin, now: u64) -> Glimpse {
+        let (from, since) = match begin {
+            Begin::At(position) => (position.0, None),
+            Begin::Since(time) => (0, Some(time)),
+        };
         let mut glimpse = Glimpse {
             queue: self.id,
             from,
+            since,
             parts: Vec::new(),
             until: None,
         };
@@ -71,6 +96,7 @@ impl Queue {
             glimpse.parts.push(Part {
                 first: positions.start,
                 place: Place::Stored(positions),
+                entered_from: 0,
                 redelivered: false,
                 returns: 0,
             });
@@ -83,6 +109,11 @@ impl Queue {
             if end <= from || !live(segment.expires_at) {
                 continue;
             }
+            // What stands before the beginning need not be taken along.
+            let older = since.is_some_and(|since| segment.entered_at < since);
+            if by_position && older && glimpse.parts.is_empty() {
+                continue;
+            }
             if by_position && glimpse.parts.len() == PARTS_MAX {
                 glimpse.until = Some(segment.first);
                 break;
@@ -90,6 +121,7 @@ impl Queue {
             glimpse.parts.push(Part {
                 first: segment.first,
                 place: Place::Here(segment.run.clone()),
+                entered_from: segment.entered_at,
                 redelivered: segment.redelivered,
                 returns: segment.returns,
             });
@@ -107,6 +139,7 @@ impl Queue {
                     Some(spilled) => Place::Spilled(Arc::clone(spilled)),
                     None => Place::Stored(away.positions.clone()),
                 },
+                entered_from: away.entered_from,
                 redelivered: away.redelivered,
                 returns: away.returns,
             });
@@ -120,11 +153,14 @@ impl Glimpse {
     /// Shows one message after another to `visit` until it has enough, or about `bytes_max` octets were looked at. Blocks on
     /// the disk. Answers from where on another look would show more; `None` when that was all.
     pub fn read(
-        self,
+        mut self,
         pager: &dyn Pager,
         bytes_max: u64,
         mut visit: impl FnMut(Browsed<'_>) -> ControlFlow<()>,
     ) -> Option<u64> {
+        if let Some(since) = self.since {
+            self.begin_since(since, pager);
+        }
         let mut left = bytes_max;
         let from = self.from;
         let mut show = |part: &Part, first: u64, run: &Run| {
@@ -175,5 +211,26 @@ impl Glimpse {
             }
         }
         self.until
+    }
+    /// Leaves out what came before a time.
+    fn begin_since(&mut self, since: u64, pager: &dyn Pager) {
+        // All before the last that began earlier ended earlier, too.
+        let is_older = |part: &Part| part.entered_from != 0 && part.entered_from < since;
+        let last = self.parts.iter().rposition(is_older).unwrap_or(0);
+        self.parts.drain(..last);
+        while let Some(part) = self.parts.first_mut() {
+            let starts = match &mut part.place {
+                Place::Here(_) | Place::Spilled(_) => part.entered_from >= since,
+                Place::Stored(positions) => {
+                    let first = first_since(pager, self.queue, positions.clone(), since);
+                    positions.start = first.unwrap_or(positions.start);
+                    !positions.is_empty()
+                }
+            };
+            if starts {
+                return;
+            }
+            self.parts.remove(0);
+        }
     }
 }

@@ -18,6 +18,9 @@ impl Queue {
         if self.stream.is_some() {
             return self.dispatch_stream();
         }
+        if self.consumers.has_next() {
+            self.capacity.is_able(now);
+        }
         loop {
             // Before each delivery, for a message with a short TTL may stand behind one with a long TTL.
             self.expire(now, records);
@@ -30,6 +33,7 @@ impl Queue {
                 return;
             };
             let Some(turn) = self.consumers.next() else {
+                self.capacity.is_unable(now);
                 return;
             };
             let consumer = turn.consumer;

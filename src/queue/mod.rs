@@ -12,6 +12,7 @@
 pub mod arguments;
 mod away;
 mod browse;
+mod capacity;
 pub mod channel_limit;
 mod consumers;
 mod dead_letter;
@@ -27,6 +28,8 @@ mod paged;
 mod paging;
 mod ready;
 mod settle;
+mod since;
+mod sources;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,8 +49,10 @@ use crate::model::outbox::Parcel;
 use crate::store::Record;
 pub use arguments::QueueArguments;
 pub use arguments::QueueType;
+pub use browse::Begin;
 pub use browse::Browsed;
 pub use browse::Glimpse;
+use capacity::Capacity;
 pub use channel_limit::ChannelLimit;
 pub use consumers::Activity;
 pub use consumers::Consumer;
@@ -75,6 +80,7 @@ pub use paging::Spilled;
 pub use paging::Wanted;
 use ready::Order;
 use ready::Ready;
+use sources::Sources;
 use std::ops::Range;
 use std::sync::Arc;
 use stream::Stream;
@@ -154,10 +160,12 @@ pub struct Queue {
     /// It drops from its head, and there may be ready messages with an `expiration` of their own.
     expirations: bool,
     consumers: Consumers,
+    capacity: Capacity,
     unacked: u64,
     /// Body bytes of these; a stream does not know.
     unacked_bytes: u64,
     stats: QueueCounts,
+    sources: Sources,
     /// What became of messages, once there were any.
     history: Option<Box<QueueHistory>>,
     /// Messages that died and that the owner has not taken yet; empty without a dead-letter exchange.
@@ -226,12 +234,14 @@ impl Queue {
             ready: Ready::new(options.order()),
             expirations: true,
             consumers: Consumers::new(options.succession()),
+            capacity: Capacity::new(now),
             seen: options.arguments.deduplicate.then(Box::default),
             stream,
             options,
             unacked: 0,
             unacked_bytes: 0,
             stats: QueueCounts::default(),
+            sources: Sources::default(),
             history: None,
             dead: Vec::new(),
             kept: Kept::default(),

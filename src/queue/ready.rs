@@ -17,7 +17,7 @@ use crate::model::Run;
 use crate::queue::paged::Away;
 use crate::queue::paged::Paged;
 
-/// Consecutive ready messages with equal expiry and history.
+/// Consecutive ready messages with equal expiry and history, which came within a second of the first.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) first: u64,
@@ -499,6 +499,9 @@ impl Levels {
     }
 }
 
+/// Messages that came further apart, in milliseconds, are no segment together: the time of the first stands for all.
+const SEGMENT_MS: u64 = 1000;
+
 pub(super) fn append(line: &mut Line, segment: Segment) {
     let Some(last) = line.back_mut() else {
         return line.push_back(segment);
@@ -507,7 +510,8 @@ pub(super) fn append(line: &mut Line, segment: Segment) {
         && last.redelivered == segment.redelivered
         && last.returns == segment.returns
         && last.expires_at == segment.expires_at
-        && last.behind == segment.behind;
+        && last.behind == segment.behind
+        && segment.entered_at.abs_diff(last.entered_at) < SEGMENT_MS;
     if !alike {
         return line.push_back(segment);
     }

@@ -110,6 +110,8 @@ pub struct Settings {
     pub pid_file: PathBuf,
     /// A file, or a directory of files, with definitions to import at each start; empty: none.
     pub load_definitions: PathBuf,
+    /// Octets of definitions that a command may bring.
+    pub import_bytes_max: u64,
     /// SASL mechanisms offered, in this order.
     pub auth_mechanisms: Vec<String>,
     /// Who a client is that logs in with ANONYMOUS; [`NO_ANONYMOUS_LOGIN`] for nobody.
@@ -189,6 +191,7 @@ impl Default for Settings {
             cluster_name: String::new(),
             pid_file: PathBuf::new(),
             load_definitions: PathBuf::new(),
+            import_bytes_max: 256 * 1024 * 1024,
             auth_mechanisms: vec!["PLAIN".to_owned(), "AMQPLAIN".to_owned()],
             anonymous_login_user: "guest".to_owned(),
             anonymous_login_pass: Secret::new("guest"),

@@ -139,6 +139,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
         "management.load_definitions",
         Rule::OptionalText { bytes_max: 4095 },
     ),
+    ("import_bytes_max", bytes(1024, 16 * 1024 * MIB)),
     ("management.path_prefix", Rule::UrlPath),
     ("management.cors.allow_origins", Rule::Names),
     (

@@ -159,7 +159,7 @@ impl Vhost {
                 self.route_letter(exchange, &letter, &mut seen).queues
             }
         };
-        enqueue_seen(&queues, run, now, &seen).commit
+        enqueue_seen(&queues, run, now, &seen, None).commit
     }
 
     /// Unbinds; what is not bound, or does not exist, is unbound already.

@@ -140,7 +140,13 @@ impl Vhost {
         for (index, message) in run.iter().enumerate() {
             let mut seen = Sightings::default();
             let route = self.route_letter(exchange, &Letter::new(message, &keys, now), &mut seen);
-            enqueue_seen(&route.queues, &run.slice(index..index + 1), now, &seen);
+            enqueue_seen(
+                &route.queues,
+                &run.slice(index..index + 1),
+                now,
+                &seen,
+                None,
+            );
         }
     }
 }
@@ -161,22 +167,29 @@ pub struct Enqueued {
 /// Enqueues into each queue. What dies of it in one is dead-lettered when all have got theirs, as in RabbitMQ: it may
 /// come to another of them.
 pub fn enqueue(queues: &[Arc<QueueHandle>], run: &Run, now: u64) -> Enqueued {
-    enqueue_seen(queues, run, now, &Sightings::default())
+    enqueue_seen(queues, run, now, &Sightings::default(), None)
 }
 
-/// Enqueues into each queue, and stores what was seen on the messages' way there.
+/// Enqueues into each queue, and stores what was seen on the messages' way there. `published` is the exchange that a client has
+/// published them to.
 pub fn enqueue_seen(
     queues: &[Arc<QueueHandle>],
     run: &Run,
     now: u64,
     sightings: &Sightings,
+    published: Option<&Exchange>,
 ) -> Enqueued {
     let mut enqueued = Enqueued::default();
     let mut with_dead = Vec::new();
     for (index, queue) in queues.iter().enumerate() {
         let is_last = index + 1 == queues.len();
         let (refused, lsn, has_dead) = queue.enter_gathering(|state, records| {
-            let refused = (!state.is_deleted()).then(|| state.enqueue(run.clone(), now, records));
+            let refused = (!state.is_deleted()).then(|| {
+                if let Some(exchange) = published {
+                    state.published(exchange.id, run.len());
+                }
+                state.enqueue(run.clone(), now, records)
+            });
             enqueued.brimming |= state.is_brimming();
             if is_last {
                 sightings.store(records);

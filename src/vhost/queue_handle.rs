@@ -15,10 +15,10 @@ use crate::model::Arguments;
 use crate::model::ConnectionId;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
-use crate::model::Position;
 use crate::model::QueueId;
 use crate::model::QueueName;
 use crate::model::VhostName;
+use crate::queue::Begin;
 use crate::queue::Browsed;
 use crate::queue::Dead;
 use crate::queue::Ended;
@@ -115,17 +115,17 @@ impl QueueHandle {
         see(&self.state.lock())
     }
 
-    /// Shows ready messages from a position on to `visit`, as [`Glimpse::read`]. Blocks on the disk, without the queue's lock.
+    /// Shows ready messages from there on to `visit`, as [`Glimpse::read`]. Blocks on the disk, without the queue's lock.
     ///
     /// [`Glimpse::read`]: crate::queue::Glimpse::read
     pub fn browse(
         &self,
-        from: Position,
+        begin: Begin,
         now: u64,
         bytes_max: u64,
         visit: impl FnMut(Browsed<'_>) -> ControlFlow<()>,
     ) -> Option<u64> {
-        let glimpse = self.look(|queue| queue.glimpse(from, now));
+        let glimpse = self.look(|queue| queue.glimpse(begin, now));
         glimpse.read(&*self.shared.paging.pager(), bytes_max, visit)
     }
 

@@ -16,7 +16,8 @@ use crate::vhost::Sightings;
 pub struct Refused;
 
 enum Step {
-    Enqueue(Run),
+    /// With the id of the exchange that the messages were published to.
+    Enqueue(Run, u64),
     Settle(Vec<Delivered>),
     Reject(Vec<Delivered>),
 }
@@ -29,10 +30,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Enqueues in each of the queues that is not deleted by the time of the commit.
-    pub fn enqueue(&mut self, queues: &[Arc<QueueHandle>], run: &Run) {
+    /// Enqueues in each of the queues that is not deleted by the time of the commit what was published to the exchange of this id.
+    pub fn enqueue(&mut self, queues: &[Arc<QueueHandle>], run: &Run, exchange: u64) {
         for queue in queues {
-            self.steps(queue).push(Step::Enqueue(run.clone()));
+            let step = Step::Enqueue(run.clone(), exchange);
+            self.steps(queue).push(step);
         }
     }
 
@@ -83,8 +85,11 @@ impl Transaction {
             queue.enter_held(&mut records, |state, records| {
                 for step in steps {
                     match step {
-                        Step::Enqueue(_) if state.is_deleted() => {}
-                        Step::Enqueue(run) => state.accept(run, now, records),
+                        Step::Enqueue(..) if state.is_deleted() => {}
+                        Step::Enqueue(run, exchange) => {
+                            state.published(exchange, run.len());
+                            state.accept(run, now, records);
+                        }
                         Step::Settle(ranges) => state.settle(&ranges, now, records),
                         Step::Reject(ranges) => state.reject(ranges, now, records),
                     }
@@ -105,7 +110,7 @@ impl Transaction {
 /// How many messages the steps enqueue, and the bytes of their bodies.
 fn enqueued(steps: &[Step]) -> (u64, u64) {
     let runs = steps.iter().filter_map(|step| match step {
-        Step::Enqueue(run) => Some(run),
+        Step::Enqueue(run, _) => Some(run),
         Step::Settle(_) | Step::Reject(_) => None,
     });
     runs.fold((0, 0), |(count, bytes), run| {

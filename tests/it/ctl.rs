@@ -47,9 +47,13 @@ pub(crate) fn run(home: &Path, data: &Path, tool: &str, arguments: &[&str]) -> P
 
 impl Rig {
     pub(crate) fn start() -> Self {
+        Self::with_settings("")
+    }
+
+    pub(crate) fn with_settings(settings: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let broker = Launch::serve()
-            .settings("cluster_name = \"rabbit@h\"")
+            .settings(&format!("cluster_name = \"rabbit@h\"\n{settings}"))
             .data_dir(&home.path().join("data"))
             .start();
         Self { broker, home }

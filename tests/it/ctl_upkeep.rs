@@ -147,6 +147,24 @@ fn definitions_come_from_standard_input() {
 }
 
 #[test]
+fn what_is_imported_has_a_bound_that_can_be_set() {
+    let rig = Rig::with_settings("import_bytes_max = 2048");
+    let file = |octets: usize| {
+        let path = rig.home.path().join(octets.to_string());
+        let definitions = r#"{"vhosts": [{"name": "v"}]}"#;
+        std::fs::write(&path, format!("{definitions:octets$}")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let refused = rig.run("rabbitmqctl", &["import_definitions", &file(2049)]);
+    let words = "no more than 2048 octets can be taken at once: see import_bytes_max";
+    assert!(refused.err.contains(words), "{}", refused.err);
+    assert_eq!(refused.exit, 65);
+    rig.ctl(&["import_definitions", &file(2048)]);
+    assert_eq!(rig.ctl(&["list_vhosts", "-s"]), "/\nv\n");
+    rig.broker.stop();
+}
+
+#[test]
 fn bodies_have_a_bound_and_keep_nobody_waiting_who_brings_none() {
     let rig = Rig::start();
     let connect = || UnixStream::connect(rig.home.path().join("data/leveret.sock")).unwrap();
@@ -499,6 +517,18 @@ fn messages_are_shown_and_stay_as_they_are() {
         found.ends_with("\ttwo\n") && found.lines().count() == 1,
         "{found}"
     );
+    let young = rig.ctl(&["browse", "q", "-s", "--age", "1h"]);
+    assert_eq!(young.lines().count(), 3, "{young}");
+    rig.check(
+        &["browse", "q", "--age", "1w"],
+        65,
+        "Error (argument validation): Bad argument: 1w is no age\n",
+    );
+    let both = rig.run(
+        "rabbitmqctl",
+        &["browse", "q", "--age", "1h", "--position", "1"],
+    );
+    assert_eq!(both.exit, 64, "{}", both.err);
     assert_eq!(rig.ctl(&["browse", "q", "--header", "a=b"]), "");
     rig.check(
         &["browse", "q", "--header", "a"],

@@ -8,6 +8,7 @@ mod lists;
 mod objects;
 mod policies;
 mod refusals;
+mod tallies;
 mod users;
 
 use std::io::Write;
@@ -130,6 +131,13 @@ fn a_method_that_is_not_for_the_path_is_named() {
                 .is_some_and(|allowed| allowed.contains("GET"))
         );
     }
+    let path = "/api/queues/%2F/q";
+    let options = web::request(broker.http(), "OPTIONS", path, None);
+    assert_eq!((options.status, &*options.body), (200, ""));
+    assert_eq!(
+        options.header("allow"),
+        Some("HEAD, GET, PUT, DELETE, OPTIONS")
+    );
     let head = web::request(broker.http(), "HEAD", "/api/overview", Some("guest:guest"));
     assert_eq!((head.status, &*head.body), (200, ""));
 }

@@ -23,21 +23,20 @@ impl Operator<'_> {
 
     fn queue(&self, queue: &QueueHandle) -> Value {
         let applied = queue.applied();
-        let (counts, stats, unacked_bytes, memory, ready_ram, ready_consumer) =
-            queue.look(|state| {
-                (
-                    state.counts(),
-                    state.stats(),
-                    state.unacked_bytes(),
-                    state.memory_bytes(),
-                    state.ready_in_memory(),
-                    state.has_ready_consumer(),
-                )
-            });
+        let now = self.now();
+        let (counts, stats, unacked_bytes, memory, ready_ram, capacity) = queue.look(|state| {
+            (
+                state.counts(),
+                state.stats(),
+                state.unacked_bytes(),
+                state.memory_bytes(),
+                state.ready_in_memory(),
+                state.consumer_capacity(now),
+            )
+        });
         let node = &self.node.name;
         let messages = counts.ready + counts.unacked;
         let bytes = counts.ready_bytes + unacked_bytes;
-        let capacity = u64::from(ready_consumer);
         let owner = queue.owner.map(|owner| self.broker.connection_pid(owner));
         let policy = |policy: &Option<Arc<_>>| policy.as_ref().map(policy_name);
         let mut row = json!({

@@ -57,6 +57,8 @@ pub struct NodeFacts {
     pub config_files: Vec<String>,
     /// Whether the prefetch of channels is permitted, which the AMQP door decides.
     pub global_qos: bool,
+    /// Octets that may follow a request: the longest definitions that can be imported.
+    pub body_bytes_max: u64,
     /// Milliseconds since the Unix epoch.
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Begins to stop the node.

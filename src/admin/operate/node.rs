@@ -20,7 +20,9 @@ use crate::definitions::Look;
 use crate::definitions::arguments_json;
 use crate::logs;
 use crate::metrics::machine::Machine;
+use crate::model::Position;
 use crate::model::ReplyCode;
+use crate::queue::Begin;
 use crate::queue::QueueType;
 use crate::store::Store;
 
@@ -69,6 +71,7 @@ impl Operator<'_> {
                 vhost,
                 name,
                 from,
+                age_ms,
                 limit,
                 truncate,
                 headers,
@@ -76,15 +79,20 @@ impl Operator<'_> {
             } => {
                 let queue = self.vhost(&vhost)?.queue(&name);
                 let queue = queue.ok_or_else(|| Failed::new(UNAVAILABLE, "not_found"))?;
+                let now = self.now();
+                let begin = match age_ms {
+                    Some(age) => Begin::Since(now.saturating_sub(age)),
+                    None => Begin::At(Position(from)),
+                };
                 let look = Look {
-                    from,
+                    begin,
                     limit: limit.min(LIMIT_MAX),
                     truncate,
                     always_base64: false,
                     headers,
                     body,
                 };
-                Ok(look.at(&queue, self.now()))
+                Ok(look.at(&queue, now))
             }
             Operation::DeleteQueue {
                 vhost,
@@ -135,12 +143,12 @@ impl Operator<'_> {
             }
             Operation::SetMemoryWatermark(bound) => {
                 self.broker
-                    .set_watermarks(|options| options.memory = bound.into());
+                    .set_watermarks(|options| options.memory = bound.into(), self.now());
                 Ok(Value::Null)
             }
             Operation::SetDiskLimit(bound) => {
                 self.broker
-                    .set_watermarks(|options| options.disk = bound.into());
+                    .set_watermarks(|options| options.disk = bound.into(), self.now());
                 Ok(Value::Null)
             }
             Operation::QuorumStatus { vhost, name } => self.quorum_status(&vhost, &name),

@@ -187,6 +187,8 @@ pub enum Operation {
         vhost: String,
         name: String,
         from: u64,
+        /// Not from a position on, but with what has been there for so long at most.
+        age_ms: Option<u64>,
         limit: usize,
         truncate: Option<usize>,
         headers: Vec<(String, String)>,

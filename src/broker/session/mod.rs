@@ -383,7 +383,7 @@ impl Host for Session {
 
     fn counts(&mut self, channel: ChannelId, stats: &Arc<ChannelStats>) {
         if let Some(shown) = &self.shown {
-            shown.add_channel(channel, Arc::clone(stats));
+            shown.add_channel(channel, Arc::clone(stats), self.now);
         }
     }
 

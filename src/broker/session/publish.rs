@@ -130,7 +130,8 @@ impl Session {
         let mut unroutable = 0;
         for Stretch { range, route, seen } in addressed.stretches {
             let run = addressed.run.slice(range.clone());
-            let enqueued = enqueue_seen(&route.queues, &run, self.now, &seen);
+            let exchange = Some(&*addressed.exchange);
+            let enqueued = enqueue_seen(&route.queues, &run, self.now, &seen, exchange);
             if enqueued.brimming {
                 self.pause_for(&route.queues);
             }
@@ -156,6 +157,7 @@ impl Session {
         }
         let exchange = &addressed.exchange;
         let count = addressed.run.len() as u64;
+        published.exchange = exchange.id;
         exchange.stats.passed(count, published.routed, unroutable);
         // Only now, for other publishers may wait for what was enqueued here.
         published.commit = published.commit.max(known.known_commit());
@@ -478,7 +480,7 @@ fn add_publish(
     let mut unroutable = 0;
     for (range, route, seen) in &staged.stretches {
         let run = publish.run.slice(range.clone());
-        transaction.enqueue(&route.queues, &run);
+        transaction.enqueue(&route.queues, &run, staged.exchange.id);
         published.routed += (route.queues.len() * run.len()) as u64;
         if !route.is_routed() {
             unroutable += run.len() as u64;
@@ -501,6 +503,7 @@ fn add_publish(
         published.dropped = unroutable;
     }
     let count = publish.run.len() as u64;
+    published.exchange = staged.exchange.id;
     staged
         .exchange
         .stats

@@ -37,16 +37,16 @@ fn heard(client: &mut Client) -> Vec<String> {
 fn connections_hear_of_each_change_once() {
     let node = Node::new();
     let mut client = node.client();
-    node.weigh(FINE);
+    node.weigh(FINE, NOW);
     assert!(heard(&mut client).is_empty());
-    node.weigh(MEMORY);
-    node.weigh(MEMORY);
+    node.weigh(MEMORY, NOW);
+    node.weigh(MEMORY, NOW);
     assert_eq!(heard(&mut client), ["low on memory"]);
     assert!(node.alarms().memory && !node.alarms().disk);
-    node.weigh(BOTH);
+    node.weigh(BOTH, NOW);
     assert_eq!(heard(&mut client), ["low on disk & memory"]);
-    node.weigh(FINE);
-    node.weigh(FINE);
+    node.weigh(FINE, NOW);
+    node.weigh(FINE, NOW);
     assert_eq!(heard(&mut client), ["-"]);
     assert!(!node.alarms().raised());
 }
@@ -54,10 +54,10 @@ fn connections_hear_of_each_change_once() {
 #[test]
 fn whoever_comes_during_an_alarm_hears_of_it() {
     let node = Node::new();
-    node.weigh(MEMORY);
+    node.weigh(MEMORY, NOW);
     let mut client = node.client();
     assert_eq!(heard(&mut client), ["low on memory"]);
-    node.weigh(FINE);
+    node.weigh(FINE, NOW);
     assert_eq!(heard(&mut client), ["-"]);
     assert!(heard(&mut node.client()).is_empty());
 }
@@ -66,9 +66,9 @@ fn whoever_comes_during_an_alarm_hears_of_it() {
 fn a_watermark_that_is_changed_counts_at_once() {
     let node = Node::new();
     let mut client = node.client();
-    node.weigh(FINE);
-    node.set_watermarks(|options| options.memory = Watermark::Absolute(0));
+    node.weigh(FINE, NOW);
+    node.set_watermarks(|options| options.memory = Watermark::Absolute(0), NOW);
     assert_eq!(heard(&mut client), ["low on memory"]);
-    node.set_watermarks(|options| options.memory = Watermark::Relative(0.4));
+    node.set_watermarks(|options| options.memory = Watermark::Relative(0.4), NOW);
     assert_eq!(heard(&mut client), ["-"]);
 }

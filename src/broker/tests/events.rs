@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::broker::Administered;
+use crate::metrics::machine::Levels;
 use crate::protocol::properties::Fields;
 use crate::protocol::raw_table;
 use crate::vhost::EVENT_EXCHANGE;
@@ -558,4 +559,32 @@ fn queues_that_a_policy_reaches_or_leaves_are_told() {
         told[0].check("queue.policy.cleared", &[&[by], &queue[..]].concat());
         assert_eq!(told.len(), 1);
     }
+}
+
+#[test]
+fn alarms_are_told_as_they_come_and_go() {
+    let node = Node::new();
+    let mut watcher = watcher(&node);
+    let look = |memory_used, disk_free| {
+        let levels = Levels {
+            memory_used: Some(memory_used),
+            memory_total: Some(10),
+            disk_free: Some(disk_free),
+        };
+        node.weigh(levels, NOW);
+    };
+    look(1, u64::MAX);
+    assert!(events(&mut watcher).is_empty());
+    look(9, u64::MAX);
+    look(9, u64::MAX);
+    let name = format!("node={}", node.options().cluster_name);
+    let told = events(&mut watcher);
+    told[0].check("alarm.set", &[&name, "source=memory"]);
+    assert_eq!(told.len(), 1);
+    look(1, 0);
+    let told = events(&mut watcher);
+    told[0].check("alarm.cleared", &[&name, "source=memory"]);
+    told[1].check("alarm.set", &[&name, "source=disk"]);
+    look(1, u64::MAX);
+    events(&mut watcher)[0].check("alarm.cleared", &[&name, "source=disk"]);
 }

@@ -6,7 +6,6 @@ use amq_protocol::protocol::queue;
 use amq_protocol::types::ShortString;
 
 use crate::connection::channel::Channel;
-use crate::connection::channel::stripped;
 use crate::connection::host::Bind;
 use crate::connection::host::BindTarget;
 use crate::connection::turn::ChannelTurn;
@@ -14,6 +13,7 @@ use crate::model::AmqpError;
 use crate::model::Arguments;
 use crate::model::ExchangeName;
 use crate::model::RoutingKey;
+use crate::model::names::stripped;
 
 impl Channel {
     pub(super) fn bind_queue(

@@ -6,7 +6,6 @@ use amq_protocol::protocol::queue;
 use amq_protocol::types::ShortString;
 
 use crate::connection::channel::Channel;
-use crate::connection::channel::stripped;
 use crate::connection::host::ExchangeDeclare;
 use crate::connection::host::QueueDeclare;
 use crate::connection::turn::ChannelTurn;
@@ -15,6 +14,7 @@ use crate::model::Arguments;
 use crate::model::ExchangeName;
 use crate::model::Lsn;
 use crate::model::QueueName;
+use crate::model::names::stripped;
 
 impl Channel {
     pub(super) fn declare_exchange(

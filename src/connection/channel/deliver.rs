@@ -50,6 +50,10 @@ impl Channel {
         let (id, redelivered) = (self.id, range.redelivered);
         let count = range.run.len() as u64;
         self.stats.delivered(count, no_ack, redelivered);
+        let tallies = self.tallies.get_or_insert_default();
+        let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
+        tally.delivered(count, no_ack, redelivered);
+        self.touch(shared);
         let mut write = |message: MessageRef<'_>, header: &[u8]| {
             let delivery_tag = DeliveryTag(self.next_tag);
             let frame_max = shared.frame_max;

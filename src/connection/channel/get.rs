@@ -26,6 +26,9 @@ impl Channel {
         // No-ack deliveries use tags up as well.
         let tag = self.allot_tags(1);
         self.stats.fetched(get.no_ack, got.range.redelivered);
+        let tallies = self.tallies.get_or_insert_default();
+        let tally = tallies.queues.of(got.range.queue.0, &self.stats.queues);
+        tally.fetched(get.no_ack, got.range.redelivered);
         let returns = got.range.returns;
         let run = (returns > 0).then(|| counted(got.range.run.first(), returns));
         encode::get_ok(

@@ -37,7 +37,9 @@ use amq_protocol::protocol::tx as tx_class;
 
 use crate::connection::host::Host;
 use crate::connection::turn::ChannelTurn;
+use crate::connection::turn::Shared;
 use crate::metrics::ChannelStats;
+use crate::metrics::ChannelTallies;
 use crate::model::AmqpError;
 use crate::model::ChannelId;
 use crate::model::ConsumerId;
@@ -95,6 +97,8 @@ pub(super) struct Channel {
     pub(super) listed_for_settles: bool,
     /// What it counts.
     stats: Arc<ChannelStats>,
+    /// Once there are any.
+    tallies: Option<Box<ChannelTallies>>,
 }
 
 impl Channel {
@@ -116,7 +120,13 @@ impl Channel {
             listed_for_confirms: false,
             listed_for_settles: false,
             stats,
+            tallies: None,
         }
+    }
+
+    /// It is being used.
+    pub(super) fn touch(&self, shared: &Shared) {
+        self.stats.used_second.set(shared.patience.second().into());
     }
 
     /// Whether the server closed it, so that all but close and close-ok is discarded.
@@ -159,6 +169,7 @@ impl Channel {
         method: AMQPClass,
         turn: &mut ChannelTurn<'_>,
     ) -> Result<(), AmqpError> {
+        self.touch(turn.shared);
         match method {
             AMQPClass::Exchange(method) => match method {
                 exchange::AMQPMethod::Declare(declare) => self.declare_exchange(declare, turn),
@@ -266,9 +277,4 @@ impl Channel {
 /// A method that only servers send, or that has no meaning on a channel.
 fn unimplemented_method() -> AmqpError {
     AmqpError::new(ReplyCode::CommandInvalid, "unimplemented method")
-}
-
-/// The name without CR and LF, which RabbitMQ drops where queues and exchanges are declared, deleted and bound.
-fn stripped(name: &str) -> String {
-    name.replace(['\r', '\n'], "")
 }

@@ -30,6 +30,7 @@ impl Channel {
             transaction.show(&self.stats);
             return added;
         }
+        self.touch(turn.shared);
         let came = publish.run.len();
         let returnable = publish.mandatory.then(|| publish.run.clone());
         let published = turn.host.publish(self.id, publish)?;
@@ -53,16 +54,25 @@ impl Channel {
     }
 
     /// Counts `count` messages that the host has taken.
-    pub(super) fn count_published(&self, count: usize, published: &Published) {
+    #[inline(always)]
+    pub(super) fn count_published(&mut self, count: usize, published: &Published) {
         let stats = &self.stats;
         stats.publish.add(count as u64);
         if let Mode::Confirm(_) = self.mode {
             stats.publish_confirm.add(count as u64);
         }
         stats.routed.add(published.routed);
-        stats.drop_unroutable.add(published.dropped);
         let returned = published.unrouted.iter().map(ExactSizeIterator::len);
-        stats.return_unroutable.add(returned.sum::<usize>() as u64);
+        let returned = returned.sum::<usize>() as u64;
+        let tallies = self.tallies.get_or_insert_default();
+        let tally = tallies.exchanges.of(published.exchange, &stats.exchanges);
+        tally.publish.add(count as u64);
+        if published.dropped + returned > 0 {
+            stats.drop_unroutable.add(published.dropped);
+            stats.return_unroutable.add(returned);
+            tally.drop_unroutable.add(published.dropped);
+            tally.return_unroutable.add(returned);
+        }
     }
 
     /// Confirms what is durable; returns what the rest waits for.

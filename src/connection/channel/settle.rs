@@ -81,6 +81,11 @@ impl Channel {
                 self.stats.unacked.take(count);
                 if settle == Settle::Ack {
                     self.stats.ack.add(count);
+                    for range in &*ranges {
+                        let tallies = self.tallies.get_or_insert_default();
+                        let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
+                        tally.ack.add(range.run.len() as u64);
+                    }
                 }
                 host.settle(self.id, settle, std::mem::take(ranges));
             }

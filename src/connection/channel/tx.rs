@@ -106,6 +106,14 @@ impl Transaction {
         ranges.sum()
     }
 
+    fn acknowledged(&self) -> impl Iterator<Item = &Delivered> {
+        let steps = self.steps.iter().filter_map(|step| match step {
+            Step::Settle(Settle::Ack, ranges) => Some(ranges),
+            Step::Settle(..) | Step::Publish(_) => None,
+        });
+        steps.flatten().map(|(_, range)| range)
+    }
+
     fn publishes(&self) -> impl Iterator<Item = &Publish> {
         self.steps.iter().filter_map(|step| match step {
             Step::Publish(staged) => Some(&staged.publish),
@@ -147,11 +155,16 @@ impl Channel {
         Ok(())
     }
 
-    fn count_committed(&self, transaction: &Transaction, published: &[Published]) {
+    fn count_committed(&mut self, transaction: &Transaction, published: &[Published]) {
         for (publish, published) in transaction.publishes().zip(published) {
             self.count_published(publish.run.len(), published);
         }
         self.stats.ack.add(transaction.settled(Some(Settle::Ack)));
+        for range in transaction.acknowledged() {
+            let tallies = self.tallies.get_or_insert_default();
+            let tally = tallies.queues.of(range.queue.0, &self.stats.queues);
+            tally.ack.add(range.run.len() as u64);
+        }
         self.stats.unacked.take(transaction.settled(None));
         Transaction::default().show(&self.stats);
     }

@@ -10,6 +10,7 @@ use crate::model::QueueId;
 use crate::queue::Page;
 use crate::queue::Pager;
 use crate::queue::Queue;
+use crate::queue::since::first_since;
 use crate::queue::stream::Piece;
 use crate::queue::stream::Stream;
 use crate::queue::stream::reader::Place;
@@ -51,7 +52,10 @@ impl Search {
     pub(in crate::queue) fn fetch(self, pager: &dyn Pager) -> Found {
         let (first, sought) = match self.place {
             Place::At(_) => (Some(self.positions.start), false),
-            Place::Sought { time, end } => (self.first_since(time, end, pager), true),
+            Place::Sought { time, end } => {
+                let positions = self.positions.start..end;
+                (first_since(pager, self.queue, positions, time), true)
+            }
         };
         let page = first.and_then(|first| match first {
             first if first >= self.positions.end => Some(Page::default()),
@@ -64,23 +68,6 @@ impl Search {
             sought,
             page,
         }
-    }
-
-    /// The first position before `end` whose message came at `time` or later, by bisection; `end` when there is none.
-    fn first_since(&self, time: u64, mut end: u64, pager: &dyn Pager) -> Option<u64> {
-        let mut start = self.positions.start;
-        while start < end {
-            let middle = start + (end - start) / 2;
-            let page = pager.read(self.queue, middle..end, 1)?;
-            match page.runs.first() {
-                Some((first, run, came)) if came.unwrap_or(0) < time => {
-                    start = (first + run.len() as u64).max(middle + 1);
-                }
-                // Without one, all from there on is lost.
-                Some(_) | None => end = middle,
-            }
-        }
-        Some(start)
     }
 }
 

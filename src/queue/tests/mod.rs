@@ -1,6 +1,7 @@
 //! Tests of the queue alone: messages made here, receivers that are read by the test, no store and no clock.
 
 mod browse;
+mod capacity;
 mod commands;
 mod expiry;
 mod flow;

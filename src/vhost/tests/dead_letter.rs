@@ -191,6 +191,7 @@ fn a_transaction_dead_letters_after_its_commit_even_into_a_queue_it_held() {
     transaction.enqueue(
         &[Arc::clone(&dead)],
         &persistent("", "dead", &["published"]),
+        1,
     );
     node.wait(transaction.commit(&node.shared.store, NOW).expect("room"));
     assert_eq!(drained(&dead), ["published", "one"]);

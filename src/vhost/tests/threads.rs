@@ -106,6 +106,7 @@ impl Yard {
             transaction.enqueue(
                 std::slice::from_ref(&queue),
                 &persistent("", QUEUES[0], &[body]),
+                1,
             );
             self.taken.fetch_add(1, Ordering::Relaxed);
         }
@@ -303,16 +304,26 @@ fn whatever_threads_do_every_message_is_accounted_for() {
     }
 }
 
-/// A queue leaves its counters while it is held: whoever sums counters must not keep them from it while it waits for a queue.
+/// A queue that ends leaves its counters, and the tables, while it is held: whoever waits for a queue, to sum counters or to list
+/// what there is, must not keep these from it.
 #[test]
-fn summing_counters_does_not_stop_a_queue_that_ends() {
+fn who_looks_at_all_queues_does_not_stop_one_that_ends() {
     const LONG: Duration = Duration::from_secs(10);
     let node = Node::new();
     let queue = node.declare_queue(durable("q"));
     let summing = queue.look(|_| {
         let sums = [Arc::clone(&node.shared), Arc::clone(&node.shared)];
         let [counts, histories] = sums;
+        let vhost = Arc::clone(&node.vhost);
+        let list = move || {
+            let queues = vhost.queues();
+            let ready = queues
+                .iter()
+                .map(|queue| queue.look(|state| state.counts().ready));
+            std::hint::black_box(ready.sum::<u64>());
+        };
         let summing = [
+            std::thread::spawn(list),
             std::thread::spawn(move || drop(counts.queue_counts())),
             std::thread::spawn(move || drop(histories.queue_histories())),
         ];
@@ -321,6 +332,15 @@ fn summing_counters_does_not_stop_a_queue_that_ends() {
             std::thread::sleep(Duration::from_millis(5));
             let past = node.shared.past_queues.try_lock_for(LONG);
             assert!(past.is_some(), "the counters are to be had");
+            let by_id = || node.shared.queues.try_get_mut(&queue.id).is_locked();
+            let by_name = || node.vhost.queues.try_get_mut(&*queue.name).is_locked();
+            // A copy is being made for a moment.
+            let mut tries = 0;
+            while by_id() || by_name() {
+                tries += 1;
+                assert!(tries < 2000, "the tables are to be had");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         summing
     });

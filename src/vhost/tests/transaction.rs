@@ -17,7 +17,7 @@ fn nothing_happens_before_the_commit() {
     let held = deliveries(&outbox);
 
     let mut transaction = Transaction::default();
-    transaction.enqueue(&queues, &persistent("", "k", &["one", "two"]));
+    transaction.enqueue(&queues, &persistent("", "k", &["one", "two"]), 1);
     transaction.settle(&queues[0], held.clone());
     assert!(deliveries(&outbox).is_empty());
     assert_eq!(queues[1].enter(|state, _| state.counts()).0.ready, 0);
@@ -43,7 +43,7 @@ fn a_transaction_that_is_dropped_has_never_been() {
     node.publish("", "a", &["before"]);
     let held = get(&queues[0], false).expect("a message");
     let mut transaction = Transaction::default();
-    transaction.enqueue(&queues, &persistent("", "k", &["never"]));
+    transaction.enqueue(&queues, &persistent("", "k", &["never"]), 1);
     transaction.settle(&queues[0], vec![held.clone()]);
     drop(transaction);
     let (ready, _) = queues[0].enter(|state, records| {
@@ -65,8 +65,8 @@ fn a_transaction_is_one_batch_for_the_store() {
     let queues = two_queues(&node);
     let commit = || {
         let mut transaction = Transaction::default();
-        transaction.enqueue(&queues, &persistent("", "k", &["x"]));
-        transaction.enqueue(&queues[..1], &persistent("", "k", &["only here"]));
+        transaction.enqueue(&queues, &persistent("", "k", &["x"]), 1);
+        transaction.enqueue(&queues[..1], &persistent("", "k", &["only here"]), 1);
         transaction.commit(&node.shared.store, NOW).expect("room")
     };
     // The store numbers what it gets, and a batch reaches the disk as a whole or not at all.
@@ -81,7 +81,7 @@ fn a_queue_deleted_meanwhile_takes_nothing() {
     node.publish("", "a", &["before"]);
     let held = get(&queues[0], false).expect("a message");
     let mut transaction = Transaction::default();
-    transaction.enqueue(&queues, &persistent("", "k", &["after"]));
+    transaction.enqueue(&queues, &persistent("", "k", &["after"]), 1);
     transaction.settle(&queues[0], vec![held]);
     node.delete_queue("a");
     node.wait(transaction.commit(&node.shared.store, NOW).expect("room"));
@@ -104,7 +104,11 @@ fn steps_on_one_queue_keep_their_order() {
     let [queue, _] = two_queues(&node);
     let mut transaction = Transaction::default();
     for body in ["1", "2", "3"] {
-        transaction.enqueue(std::slice::from_ref(&queue), &persistent("", "k", &[body]));
+        transaction.enqueue(
+            std::slice::from_ref(&queue),
+            &persistent("", "k", &[body]),
+            1,
+        );
     }
     node.wait(transaction.commit(&node.shared.store, NOW).expect("room"));
     assert_eq!(node.drain("a"), ["1", "2", "3"]);
@@ -121,6 +125,7 @@ fn a_commit_makes_the_queue_ask_for_its_timer() {
     transaction.enqueue(
         std::slice::from_ref(&queue),
         &persistent("", "q", &["short"]),
+        1,
     );
     transaction.commit(&node.shared.store, NOW).expect("room");
     assert_eq!(node.shared.timers.take_due(NOW + 10), [queue.id]);

@@ -69,6 +69,16 @@ fn ready_messages_are_shown_by_position_and_filtered() {
         look("?encoding=base64&limit=1")["messages"][0]["payload"],
         "b3JkZXIgMA=="
     );
+    for age in ["3600", "60m", "1h", "7D"] {
+        assert_eq!(look(&format!("?age={age}"))["messages"], all["messages"]);
+    }
+    let page = look("?age=1h&limit=2&header.n=3");
+    assert_eq!(page["messages"][0]["position"], 4);
+    let both = "/api/queues/%2F/q/messages?position=1&age=1h";
+    check_fields(
+        &get(broker.http(), both).json(),
+        &json!({"error": "bad_request", "reason": "position and age both say where to begin: give one of them"}),
+    );
     let after = get(broker.http(), "/api/queues/%2F/q").json();
     for key in ["messages", "messages_ready", "message_stats", "consumers"] {
         assert_eq!(before[key], after[key], "{key}");
@@ -82,7 +92,9 @@ fn ready_messages_are_shown_by_position_and_filtered() {
         "?limit=0",
         "?limit=1001",
         "?limit=x",
-        "?age=5",
+        "?age=5w",
+        "?age=-1",
+        "?age=0s",
         "?encoding=x",
         "?position=-1",
     ] {

@@ -369,3 +369,18 @@ fn rights_are_those_of_amqp() {
     assert_eq!(put(broker.http(), "/api/vhosts/v", &json!({})).status, 201);
     assert_eq!(with("PUT", "/api/queues/v/mine").status, 401);
 }
+
+#[test]
+fn names_lose_line_ends_as_over_amqp() {
+    let broker = Broker::start();
+    for (kind, body) in [
+        ("queues", json!({})),
+        ("exchanges", json!({"type": "direct"})),
+    ] {
+        let path = format!("/api/{kind}/%2F/a%0D%0Ab");
+        assert_eq!(put(broker.http(), &path, &body).status, 201, "{kind}");
+        assert_eq!(get(broker.http(), &path).status, 404, "{kind}");
+        let path = format!("/api/{kind}/%2F/ab");
+        assert_eq!(get(broker.http(), &path).status, 200, "{kind}");
+    }
+}

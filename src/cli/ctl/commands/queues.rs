@@ -9,6 +9,7 @@ use crate::cli::ctl::commands::Run;
 use crate::cli::ctl::commands::bad_argument;
 use crate::cli::ctl::output;
 use crate::cli::ctl::tool::Tool;
+use crate::definitions;
 
 const BROWSED: &[&str] = &[
     "position",
@@ -88,6 +89,9 @@ pub(super) struct Browse {
     /// From this position on, as the last look said
     #[arg(long, default_value_t = 0)]
     position: u64,
+    /// Begin with the first that has been there for at most so long: seconds, or 10m, 1h, 7D
+    #[arg(long, conflicts_with = "position")]
+    age: Option<String>,
     /// So many messages, at most 1000
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -111,6 +115,9 @@ impl Run for Browse {
             Ok((name.to_owned(), value.to_owned()))
         });
         let headers = headers.collect::<Result<_, Failure>>()?;
+        let age = self.age.map(|age| {
+            definitions::age(&age).ok_or_else(|| bad_argument(&format!("{age} is no age")))
+        });
         let (vhost, name) = (tool.vhost(), self.queue);
         tool.banner(&format!(
             "Showing messages of queue '{name}' in vhost '{vhost}' ..."
@@ -119,6 +126,7 @@ impl Run for Browse {
             vhost,
             name,
             from: self.position,
+            age_ms: age.transpose()?,
             limit: self.limit,
             truncate: self.truncate,
             headers,
