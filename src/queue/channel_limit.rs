@@ -15,7 +15,14 @@ use crate::model::QueueId;
 pub struct ChannelLimit {
     limit: AtomicU64,
     used: AtomicU64,
-    waiting: Mutex<Vec<QueueId>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queues: Vec<QueueId>,
+    /// How often several queues were called.
+    calls: usize,
 }
 
 impl ChannelLimit {
@@ -36,13 +43,31 @@ impl ChannelLimit {
         if taken > 0 {
             return taken;
         }
-        let mut waiting = self.waiting.lock();
-        if !waiting.contains(&queue) {
-            waiting.push(queue);
-        }
-        drop(waiting);
+        self.remember(queue);
         // Room may have been given back between the attempt and the note.
         self.try_take(wanted)
+    }
+
+    /// Whether there is room, for what takes none: deliveries that nobody acknowledges wait as well while the limit is reached,
+    /// as in RabbitMQ. `queue` is remembered as by [`ChannelLimit::take`].
+    pub fn has_room(&self, queue: QueueId) -> bool {
+        if self.is_below() {
+            return true;
+        }
+        self.remember(queue);
+        self.is_below()
+    }
+
+    fn is_below(&self) -> bool {
+        let limit = self.limit.load(Ordering::SeqCst);
+        limit == 0 || self.used.load(Ordering::SeqCst) < limit
+    }
+
+    fn remember(&self, queue: QueueId) {
+        let queues = &mut self.waiting.lock().queues;
+        if !queues.contains(&queue) {
+            queues.push(queue);
+        }
     }
 
     fn try_take(&self, wanted: u64) -> u64 {
@@ -67,8 +92,17 @@ impl ChannelLimit {
         debug_assert!(before >= count, "gave back {count} of {before}");
     }
 
-    /// Queues that found no room since the last call.
+    /// Queues that found no room since the last call. Each in its turn is the first, so that none is left behind where there is
+    /// room for one alone.
     pub fn take_waiting(&self) -> Vec<QueueId> {
-        std::mem::take(&mut *self.waiting.lock())
+        let mut waiting = self.waiting.lock();
+        let mut queues = std::mem::take(&mut waiting.queues);
+        if queues.len() > 1 {
+            queues.sort_unstable();
+            let first = waiting.calls % queues.len();
+            queues.rotate_left(first);
+            waiting.calls = waiting.calls.wrapping_add(1);
+        }
+        queues
     }
 }

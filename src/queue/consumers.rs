@@ -92,6 +92,8 @@ struct Slot {
     /// Unacknowledged messages it may hold.
     unacked_max: u64,
     place: Place,
+    /// Its number among those that were found unable to take.
+    blocked_at: u64,
 }
 
 impl Slot {
@@ -120,6 +122,8 @@ pub(super) struct Consumers {
     succession: Option<Succession>,
     /// Who that is.
     active: Option<ConsumerId>,
+    /// How often one was found unable to take.
+    blockings: u64,
 }
 
 impl Consumers {
@@ -168,6 +172,7 @@ impl Consumers {
             consumer,
             unacked_max,
             place: Place::Waiting,
+            blocked_at: 0,
         };
         self.slots.insert(id, slot);
         if waits {
@@ -304,6 +309,8 @@ impl Consumers {
             && let Some(slot) = self.slots.get_mut(&id)
         {
             slot.place = Place::Blocked;
+            slot.blocked_at = self.blockings;
+            self.blockings += 1;
         }
         if entry.get().is_empty() {
             entry.remove();
@@ -336,10 +343,12 @@ impl Consumers {
         let blocked = self.slots.values().filter(|slot| {
             slot.place == Place::Blocked && Arc::ptr_eq(&slot.consumer.outbox, outbox)
         });
-        let mut blocked: Vec<_> = blocked.map(|slot| slot.consumer.id).collect();
-        // By age, for the map has no order of its own.
+        let mut blocked: Vec<_> = blocked
+            .map(|slot| (slot.blocked_at, slot.consumer.id))
+            .collect();
+        // Who has waited longest comes first: where there is room for one message alone, they take turns.
         blocked.sort_unstable();
-        for id in blocked {
+        for (_, id) in blocked {
             self.enter_rotation(id);
         }
     }

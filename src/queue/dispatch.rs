@@ -50,10 +50,13 @@ impl Queue {
                 continue;
             }
             let wanted = fitting(&front.run, wanted as usize, room) as u64;
-            let taken = if consumer.no_ack {
+            let limit = &consumer.channel_limit;
+            let taken = if !consumer.no_ack {
+                limit.take(wanted, self.id)
+            } else if limit.has_room(self.id) {
                 wanted
             } else {
-                consumer.channel_limit.take(wanted, self.id)
+                0
             };
             if taken == 0 {
                 self.consumers.block_next();

@@ -521,7 +521,7 @@ impl World {
             let connection = &self.model.connections[channel.connection];
             let full = connection.room() < (connection.bytes_max / 2).max(1);
             let waits = self.model.waits(consumer.id.0);
-            let able = !waits && !full && (consumer.no_ack || (!held && !limited));
+            let able = !waits && !full && !limited && (consumer.no_ack || !held);
             // What only time has made undeliverable is not seen before the next command.
             let head = self.model.front();
             let head = head.and_then(|head| head.message.expires_at);

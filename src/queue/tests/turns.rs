@@ -77,7 +77,7 @@ fn a_channels_limit_is_shared_by_its_consumers_of_all_queues() {
     enqueue(&mut first, &["e"], START);
     let held = receiver.deliveries();
     assert_eq!(bodies(&held), wanted(&[(1, "a"), (1, "b"), (2, "c")]));
-    assert_eq!(receiver.limit.take_waiting(), [QueueId(8), QUEUE]);
+    assert_eq!(receiver.limit.take_waiting(), [QUEUE, QueueId(8)]);
 
     settle_all(&mut second, &held[1..]);
     receiver.limit.give_back(1);
@@ -93,6 +93,78 @@ fn a_channels_limit_is_shared_by_its_consumers_of_all_queues() {
     receiver.limit.set(0);
     transient(|records| second.resume(&receiver.outbox, START, records));
     assert_eq!(receiver.bodies(), wanted(&[(2, "d")]));
+}
+
+#[test]
+fn queues_take_turns_where_a_channel_has_room_for_one_message() {
+    let mut queues = [7, 8, 9].map(|id| {
+        let mut queue = Queue::new(QueueId(id), QueueOptions::default(), Position(1), START);
+        enqueue(&mut queue, &["a", "b", "c"], START);
+        queue
+    });
+    let receiver = Receiver::new();
+    receiver.limit.set(1);
+    for (queue, id) in queues.iter_mut().zip(1..) {
+        consume(queue, receiver.consumer(id));
+    }
+    let mut held = receiver.deliveries();
+    let mut from = Vec::new();
+    for _ in 0..6 {
+        let queue = queues
+            .iter_mut()
+            .find(|queue| queue.id == held[0].range.queue);
+        settle_all(queue.expect("a queue"), &held);
+        receiver.limit.give_back(1);
+        for id in receiver.limit.take_waiting() {
+            let queue = queues
+                .iter_mut()
+                .find(|queue| queue.id == id)
+                .expect("a queue");
+            transient(|records| queue.resume(&receiver.outbox, START, records));
+        }
+        held = receiver.deliveries();
+        assert_eq!(held.len(), 1);
+        from.push(held[0].range.queue.0);
+    }
+    assert_eq!(from, [7, 8, 9, 7, 8, 9]);
+}
+
+#[test]
+fn consumers_take_turns_where_their_channel_has_room_for_one_message() {
+    let mut queue = transient_queue();
+    let receiver = Receiver::new();
+    receiver.limit.set(1);
+    consume(&mut queue, receiver.consumer(1));
+    consume(&mut queue, receiver.consumer(2));
+    enqueue(&mut queue, &["a", "b", "c", "d"], START);
+    for wanted_next in [(1, "a"), (2, "b"), (1, "c"), (2, "d")] {
+        let held = receiver.deliveries();
+        assert_eq!(bodies(&held), wanted(&[wanted_next]));
+        settle_all(&mut queue, &held);
+        receiver.limit.give_back(1);
+        transient(|records| queue.resume(&receiver.outbox, START, records));
+    }
+}
+
+#[test]
+fn a_channels_limit_holds_up_what_needs_no_acknowledgement() {
+    let mut acked = transient_queue();
+    let mut other = Queue::new(QueueId(8), QueueOptions::default(), Position(1), START);
+    let receiver = Receiver::new();
+    receiver.limit.set(1);
+    consume(&mut acked, receiver.consumer(1));
+    enqueue(&mut acked, &["a"], START);
+    let held = receiver.deliveries();
+    let mut hearing = receiver.consumer(2);
+    hearing.no_ack = true;
+    consume(&mut other, hearing);
+    enqueue(&mut other, &["b", "c"], START);
+    assert_eq!(receiver.bodies(), wanted(&[]));
+    settle_all(&mut acked, &held);
+    receiver.limit.give_back(1);
+    assert_eq!(receiver.limit.take_waiting(), [QueueId(8)]);
+    transient(|records| other.resume(&receiver.outbox, START, records));
+    assert_eq!(receiver.bodies(), wanted(&[(2, "b"), (2, "c")]));
 }
 
 #[test]

@@ -121,9 +121,12 @@ impl Model {
                 && !self.waits(consumer.id)
                 && !self.turns.contains(&consumer.id)
         });
-        let mut blocked: Vec<_> = blocked.map(|consumer| consumer.id).collect();
+        let since = |id: u64| self.unable.iter().rposition(|other| *other == id);
+        let mut blocked: Vec<_> = blocked
+            .map(|consumer| (since(consumer.id), consumer.id))
+            .collect();
         blocked.sort_unstable();
-        self.turns.extend(blocked);
+        self.turns.extend(blocked.into_iter().map(|(_, id)| id));
         self.dispatch(now);
     }
 
@@ -142,14 +145,17 @@ impl Model {
             let channel = &mut self.channels[consumer.channel];
             let connection = &mut self.connections[channel.connection];
             if !no_ack && consumer.prefetch > 0 && consumer.unacked >= consumer.prefetch {
+                self.unable.push(id);
                 continue;
             }
             if connection.room() == 0 {
                 connection.waited_for = true;
+                self.unable.push(id);
                 continue;
             }
-            if !no_ack && channel.limit > 0 && channel.used >= channel.limit {
+            if channel.limit > 0 && channel.used >= channel.limit {
                 channel.waited_for = true;
+                self.unable.push(id);
                 continue;
             }
             connection.held_bytes += held_bytes;

@@ -121,6 +121,8 @@ pub(super) struct Model {
     pub(super) consumers: Vec<ModelConsumer>,
     /// Who is next, of all priorities; who was found unable to take is not here.
     turns: VecDeque<u64>,
+    /// Who could not take in its turn, in this order.
+    unable: Vec<u64>,
     /// The single active consumer.
     active: Option<u64>,
     /// It gets nothing more: one of a higher priority waits.
@@ -154,6 +156,7 @@ impl Model {
             unacked: BTreeMap::new(),
             consumers: Vec::new(),
             turns: VecDeque::new(),
+            unable: Vec::new(),
             active: None,
             stands_back: false,
             channels,
