@@ -45,6 +45,7 @@ pub use operate::NodeFacts;
 pub use operate::Operation;
 pub use operate::Owner;
 pub use operate::Policies;
+pub use operate::Resource;
 pub use operate::SetLogLevel;
 
 /// The socket's name in the data directory.

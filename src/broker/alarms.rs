@@ -40,6 +40,10 @@ pub struct AlarmOptions {
     pub disk: Watermark,
     /// Counts as the memory there is, whatever the machine says.
     pub memory_total: Option<u64>,
+    /// The alarm about memory is up, whatever the machine says: for trying out what clients do.
+    pub memory_held: bool,
+    /// The same for the disk.
+    pub disk_held: bool,
 }
 
 impl Default for AlarmOptions {
@@ -49,6 +53,8 @@ impl Default for AlarmOptions {
             memory: Watermark::Relative(0.4),
             disk: Watermark::Absolute(50_000_000),
             memory_total: None,
+            memory_held: false,
+            disk_held: false,
         }
     }
 }
@@ -100,9 +106,11 @@ impl AlarmState {
         if let (Some(used), Some(limit)) = (levels.memory_used, self.memory_limit) {
             self.memory = used > limit;
         }
+        self.memory |= options.memory_held;
         if let (Some(free), Some(limit)) = (levels.disk_free, self.disk_limit) {
             self.disk = free < limit;
         }
+        self.disk |= options.disk_held;
     }
 }
 

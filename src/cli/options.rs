@@ -61,6 +61,7 @@ fn alarm_options(settings: &Settings) -> AlarmOptions {
             (None, None) => Watermark::Absolute(0),
         },
         memory_total: settings.total_memory_available_override_value,
+        ..AlarmOptions::default()
     }
 }
 

@@ -212,6 +212,15 @@ const COMMANDS: &[(&str, Shape)] = &[
         Is("true\n"),
     ),
     ("eval node().", Is("rabbit@h\n")),
+    (
+        "eval rabbit_alarm:set_alarm({{resource_limit,disk,node()},[]}).",
+        Is("ok\n"),
+    ),
+    ("check_local_alarms", Fails(69, "Error:\n")),
+    (
+        "eval rabbit_alarm:clear_alarm({resource_limit,disk,node()}).",
+        Is("ok\n"),
+    ),
     ("eval 1+1.", Fails(69, "Error:\nthere is no Erlang runtime")),
     ("hash_password secret", Has("\n")),
     ("suspend_listeners", NOTHING),

@@ -33,6 +33,7 @@ pub use operation::Bound;
 pub use operation::Operation;
 pub use operation::Owner;
 pub use operation::Policies;
+pub use operation::Resource;
 
 /// Who does what is done at the local door, as RabbitMQ names its command line.
 const ACTING: &str = "rmq-cli";

@@ -10,8 +10,10 @@ use crate::admin::operate::Done;
 use crate::admin::operate::Failed;
 use crate::admin::operate::Operation;
 use crate::admin::operate::Operator;
+use crate::admin::operate::Resource;
 use crate::admin::operate::UNAVAILABLE;
 use crate::admin::operate::USAGE;
+use crate::broker::AlarmOptions;
 use crate::broker::ConnectionInfo;
 use crate::broker::Protocol;
 use crate::broker::Watermark;
@@ -149,6 +151,14 @@ impl Operator<'_> {
             Operation::SetDiskLimit(bound) => {
                 self.broker
                     .set_watermarks(|options| options.disk = bound.into(), self.now());
+                Ok(Value::Null)
+            }
+            Operation::HoldAlarm { resource, up } => {
+                let hold = |options: &mut AlarmOptions| match resource {
+                    Resource::Memory => options.memory_held = up,
+                    Resource::Disk => options.disk_held = up,
+                };
+                self.broker.set_watermarks(hold, self.now());
                 Ok(Value::Null)
             }
             Operation::QuorumStatus { vhost, name } => self.quorum_status(&vhost, &name),

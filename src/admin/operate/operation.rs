@@ -24,6 +24,15 @@ pub enum Owner {
     User,
 }
 
+/// What alarms are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// Of the process.
+    Memory,
+    /// That of the data directory.
+    Disk,
+}
+
 /// A bound of memory or disk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -227,6 +236,11 @@ pub enum Operation {
     Variables,
     SetMemoryWatermark(Bound),
     SetDiskLimit(Bound),
+    /// Raise an alarm whatever the machine says, or no longer.
+    HoldAlarm {
+        resource: Resource,
+        up: bool,
+    },
     SetLogLevel {
         level: String,
     },

@@ -1,6 +1,7 @@
 //! Who hears of alarms, and when.
 
 use super::*;
+use crate::broker::AlarmOptions;
 use crate::broker::Watermark;
 use crate::metrics::machine::Levels;
 
@@ -70,5 +71,19 @@ fn a_watermark_that_is_changed_counts_at_once() {
     node.set_watermarks(|options| options.memory = Watermark::Absolute(0), NOW);
     assert_eq!(heard(&mut client), ["low on memory"]);
     node.set_watermarks(|options| options.memory = Watermark::Relative(0.4), NOW);
+    assert_eq!(heard(&mut client), ["-"]);
+}
+
+#[test]
+fn an_alarm_that_is_held_is_up_whatever_the_machine_says() {
+    let node = Node::new();
+    let mut client = node.client();
+    node.weigh(FINE, NOW);
+    let hold = |up| move |options: &mut AlarmOptions| options.disk_held = up;
+    node.set_watermarks(hold(true), NOW);
+    assert_eq!(heard(&mut client), ["low on disk"]);
+    node.weigh(FINE, NOW);
+    assert!(node.alarms().disk);
+    node.set_watermarks(hold(false), NOW);
     assert_eq!(heard(&mut client), ["-"]);
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use fancy_regex::Regex;
 
 use crate::admin::Operation;
+use crate::admin::Resource;
 use crate::cli::ctl::DATA;
 use crate::cli::ctl::Failure;
 use crate::cli::ctl::Outcome;
@@ -25,7 +26,8 @@ const LOGIN: &str = concat!(
 #[derive(Args)]
 pub(super) struct Eval {
     /// rabbit_nodes:reached_target_cluster_size(), rabbit_nodes:cluster_name(), rabbit_misc:version(), node(),
-    /// rabbit_access_control:check_user_pass_login(list_to_binary("user"), list_to_binary("password"))
+    /// rabbit_access_control:check_user_pass_login(list_to_binary("user"), list_to_binary("password")),
+    /// rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}), rabbit_alarm:clear_alarm({resource_limit, memory, node()})
     expression: String,
 }
 
@@ -35,8 +37,13 @@ impl Run for Eval {
         if let Some((name, password)) = login(expression) {
             return check_login(tool, name, password);
         }
-        let state = tool.call(Operation::Status)?;
         let asked: String = expression.split_whitespace().collect();
+        if let Some(hold) = alarm(&asked) {
+            tool.call(hold)?;
+            tool.print("ok\n");
+            return Ok(());
+        }
+        let state = tool.call(Operation::Status)?;
         let answer = match &*asked {
             "rabbit_nodes:reached_target_cluster_size()" => "true".to_owned(),
             "rabbit_nodes:cluster_name()" => format!("<<\"{}\">>", plain(&state["cluster_name"])),
@@ -44,14 +51,30 @@ impl Run for Eval {
             "node()" => atom(&plain(&state["node"])),
             _ => {
                 let text = "there is no Erlang runtime in Leveret; `eval` knows node(), rabbit_nodes:cluster_name(), \
-                            rabbit_nodes:reached_target_cluster_size(), rabbit_misc:version() and \
-                            rabbit_access_control:check_user_pass_login";
+                            rabbit_nodes:reached_target_cluster_size(), rabbit_misc:version(), \
+                            rabbit_access_control:check_user_pass_login, rabbit_alarm:set_alarm and \
+                            rabbit_alarm:clear_alarm";
                 return Err(Failure::new(UNAVAILABLE, text));
             }
         };
         tool.print(&format!("{answer}\n"));
         Ok(())
     }
+}
+
+/// How the tests of clients try out blocked connections. `asked` is without white space.
+fn alarm(asked: &str) -> Option<Operation> {
+    let set = asked.strip_prefix("rabbit_alarm:set_alarm({{resource_limit,");
+    let set = set.and_then(|rest| rest.strip_suffix(",node()},[]})"));
+    let cleared = asked.strip_prefix("rabbit_alarm:clear_alarm({resource_limit,");
+    let cleared = cleared.and_then(|rest| rest.strip_suffix(",node()})"));
+    let resource = match set.or(cleared)? {
+        "memory" => Resource::Memory,
+        "disk" => Resource::Disk,
+        _ => return None,
+    };
+    let up = set.is_some();
+    Some(Operation::HoldAlarm { resource, up })
 }
 
 /// The user and the password of a login that is asked for.
