@@ -88,20 +88,27 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> String {
         text.push(if index == 0 { '{' } else { ',' });
         text.push_str(name);
         text.push_str("=\"");
-        for character in value.chars() {
-            match character {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                other => text.push(other),
-            }
-        }
+        push_escaped(&mut text, value);
         text.push('"');
     }
     if !pairs.is_empty() {
         text.push('}');
     }
     text
+}
+
+fn push_escaped(text: &mut String, value: &str) {
+    // Mostly there is nothing to escape, and pages have a label for every number of every object.
+    for part in value.split_inclusive(['\\', '"', '\n']) {
+        let (plain, escape) = match part.as_bytes().last() {
+            Some(b'\\') => (&part[..part.len() - 1], "\\\\"),
+            Some(b'"') => (&part[..part.len() - 1], "\\\""),
+            Some(b'\n') => (&part[..part.len() - 1], "\\n"),
+            _ => (part, ""),
+        };
+        text.push_str(plain);
+        text.push_str(escape);
+    }
 }
 
 /// A page that is being made.
@@ -135,11 +142,16 @@ impl Page {
                 let (name, kind, help) = (&family.name, family.kind.name(), family.help);
                 let _ = write!(piece, "# TYPE {name} {kind}\n# HELP {name} {help}\n");
             }
-            let name = &family.name;
-            let _ = match number {
-                Number::Whole(number) => writeln!(piece, "{name}{labels} {number}"),
-                Number::Real(number) => writeln!(piece, "{name}{labels} {number}"),
-            };
+            for part in [&family.name, &labels, " "] {
+                piece.push_str(part);
+            }
+            match number {
+                Number::Whole(number) => piece.push_str(itoa::Buffer::new().format(number)),
+                Number::Real(number) => {
+                    let _ = write!(piece, "{number}");
+                }
+            }
+            piece.push('\n');
         }
         (!piece.is_empty()).then_some(piece)
     }
