@@ -6,6 +6,13 @@ use std::sync::Arc;
 use crate::broker::Broker;
 use crate::broker::ChannelInfo;
 use crate::broker::ConnectionInfo;
+use crate::management::prometheus::families::Queues;
+use crate::management::prometheus::families::each;
+use crate::management::prometheus::families::named;
+use crate::management::prometheus::families::of_queues;
+use crate::management::prometheus::families::once_each;
+use crate::management::prometheus::families::singles;
+use crate::management::prometheus::families::summed;
 use crate::management::prometheus::names;
 use crate::management::prometheus::names::Metric;
 use crate::management::prometheus::names::NodeFigures;
@@ -17,7 +24,6 @@ use crate::management::prometheus::text::labels;
 use crate::metrics::machine::Machine;
 use crate::queue::QueueType;
 use crate::vhost::Exchange;
-use crate::vhost::QueueHandle;
 use crate::vhost::Vhost;
 
 /// There is no Erlang here; dashboards want a text.
@@ -37,12 +43,6 @@ pub(super) struct Wanted {
     pub(super) families: HashSet<String>,
     /// `None`: all.
     pub(super) vhosts: Option<HashSet<String>>,
-}
-
-pub(super) type Queues = Arc<Vec<Arc<QueueHandle>>>;
-
-pub(super) fn named(prefix: &str, name: &str) -> String {
-    format!("{prefix}{name}")
 }
 
 impl Source<'_> {
@@ -222,13 +222,7 @@ impl Source<'_> {
     ) -> Vec<Family> {
         let mut families = Vec::new();
         let queues = self.queues(vhost);
-        for metric in once_each(names::QUEUES, &is_wanted) {
-            let read = metric.read;
-            families.push(each(prefix, metric, &queues, move |queue| {
-                let labels = labels(&[("vhost", &queue.vhost), ("queue", &queue.name)]);
-                (labels, Number::Whole(queue.look(read)))
-            }));
-        }
+        families.extend(of_queues(prefix, &queues, &is_wanted));
         let exchanges = Arc::new(self.exchanges(vhost));
         for metric in once_each(names::EXCHANGES, &is_wanted) {
             let read = metric.read;
@@ -472,76 +466,4 @@ impl Subject<ChannelInfo> for Arc<ChannelInfo> {
 fn sums<T>(metrics: &[Metric<T>], all: &[impl Subject<T>]) -> Vec<u64> {
     let sum = |metric: &Metric<T>| all.iter().map(|one| (metric.read)(one.subject())).sum();
     metrics.iter().map(sum).collect()
-}
-
-/// Metrics of wanted families, without the second of one name.
-fn once_each<'a, T>(
-    metrics: &'a [Metric<T>],
-    is_wanted: &'a impl Fn(&str) -> bool,
-) -> impl Iterator<Item = &'a Metric<T>> {
-    let mut seen = HashSet::new();
-    metrics
-        .iter()
-        .filter(|metric| is_wanted(metric.family))
-        .filter(move |metric| seen.insert(metric.name))
-}
-
-/// A series for each object, read when it is written.
-fn each<T, O: Send + Sync + 'static>(
-    prefix: &str,
-    metric: &Metric<T>,
-    objects: &Arc<Vec<O>>,
-    row: impl Fn(&O) -> (String, Number) + Send + 'static,
-) -> Family {
-    let objects = Arc::clone(objects);
-    let rows = (0..objects.len()).map(move |index| row(&objects[index]));
-    Family::of(named(prefix, metric.name), metric.kind, metric.help, rows)
-}
-
-/// One series for each metric.
-pub(super) fn singles<T>(
-    prefix: &str,
-    metrics: &[Metric<T>],
-    of: &T,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Vec<Family> {
-    let wanted = metrics.iter().filter(|metric| is_wanted(metric.family));
-    wanted
-        .map(|metric| {
-            let number = Number::Whole((metric.read)(of));
-            Family::single(named(prefix, metric.name), metric.kind, metric.help, number)
-        })
-        .collect()
-}
-
-/// Sums, in the order of their metrics.
-fn summed<T>(metrics: &[Metric<T>], sums: &[u64]) -> Vec<Family> {
-    let mut seen = HashSet::new();
-    let pairs = metrics.iter().zip(sums);
-    pairs
-        .filter(|(metric, _)| seen.insert(metric.name))
-        .map(|(metric, sum)| {
-            let name = named("rabbitmq_", metric.name);
-            Family::single(name, metric.kind, metric.help, Number::Whole(*sum))
-        })
-        .collect()
-}
-
-/// A series for each of few subjects.
-pub(super) fn labelled<T>(
-    prefix: &str,
-    metrics: &[Metric<T>],
-    subjects: &[(String, T)],
-) -> Vec<Family> {
-    metrics
-        .iter()
-        .map(|metric| {
-            let rows: Vec<_> = subjects
-                .iter()
-                .map(|(labels, subject)| (labels.clone(), Number::Whole((metric.read)(subject))))
-                .collect();
-            let name = named(prefix, metric.name);
-            Family::of(name, metric.kind, metric.help, rows.into_iter())
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@
 //! are sent, see [`text`].
 
 mod collect;
+mod families;
 mod gzip;
 mod names;
 mod nodewide;

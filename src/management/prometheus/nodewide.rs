@@ -2,11 +2,11 @@
 
 use crate::broker::Protocol;
 use crate::logs;
-use crate::management::prometheus::collect::Queues;
 use crate::management::prometheus::collect::Source;
-use crate::management::prometheus::collect::labelled;
-use crate::management::prometheus::collect::named;
-use crate::management::prometheus::collect::singles;
+use crate::management::prometheus::families::Queues;
+use crate::management::prometheus::families::labelled;
+use crate::management::prometheus::families::named;
+use crate::management::prometheus::families::singles;
 use crate::management::prometheus::names;
 use crate::management::prometheus::names::Parts;
 use crate::management::prometheus::names::Runtime;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 
@@ -51,7 +52,47 @@ pub(super) struct Family {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) help: &'static str,
-    pub(super) rows: Box<dyn Iterator<Item = Row> + Send>,
+    rows: Rows,
+}
+
+enum Rows {
+    /// Made one by one.
+    Made(Box<dyn Iterator<Item = Row> + Send>),
+    /// One column of a table, from this row on.
+    Column {
+        table: Arc<Table>,
+        column: usize,
+        next: usize,
+    },
+}
+
+/// Numbers of many objects, read together: an object is visited once for all families, and its labels are made once.
+pub(super) struct Table {
+    labels: Vec<Box<str>>,
+    /// Column by column.
+    numbers: Vec<u64>,
+}
+
+impl Table {
+    /// `read` fills one row of so many columns.
+    pub(super) fn of<O>(
+        objects: &[O],
+        columns: usize,
+        label: impl Fn(&O) -> String,
+        read: impl Fn(&O, &mut [u64]),
+    ) -> Arc<Self> {
+        let len = objects.len();
+        let mut numbers = vec![0; len * columns];
+        let mut row = vec![0; columns];
+        for (index, object) in objects.iter().enumerate() {
+            read(object, &mut row);
+            for (column, number) in row.iter().enumerate() {
+                numbers[column * len + index] = *number;
+            }
+        }
+        let labels = objects.iter().map(|object| label(object).into()).collect();
+        Arc::new(Self { labels, numbers })
+    }
 }
 
 impl Family {
@@ -76,8 +117,71 @@ impl Family {
             name: name.into(),
             kind,
             help,
-            rows: Box::new(rows),
+            rows: Rows::Made(Box::new(rows)),
         }
+    }
+
+    /// A series for each row of a table.
+    pub(super) fn column(
+        name: impl Into<String>,
+        kind: Kind,
+        help: &'static str,
+        table: &Arc<Table>,
+        column: usize,
+    ) -> Self {
+        let table = Arc::clone(table);
+        Self {
+            name: name.into(),
+            kind,
+            help,
+            rows: Rows::Column {
+                table,
+                column,
+                next: 0,
+            },
+        }
+    }
+
+    /// Writes the next series, the head before the first; whether there was one.
+    fn write_next(&mut self, begun: &mut bool, piece: &mut String) -> bool {
+        let made: Row;
+        let (labels, number): (&str, Number) = match &mut self.rows {
+            Rows::Made(rows) => match rows.next() {
+                Some(row) => {
+                    made = row;
+                    (&made.0, made.1)
+                }
+                None => return false,
+            },
+            Rows::Column {
+                table,
+                column,
+                next,
+            } => {
+                let index = *next;
+                let Some(labels) = table.labels.get(index) else {
+                    return false;
+                };
+                *next += 1;
+                let number = table.numbers[*column * table.labels.len() + index];
+                (labels, Number::Whole(number))
+            }
+        };
+        if !std::mem::replace(begun, true) {
+            let (name, kind, help) = (&self.name, self.kind.name(), self.help);
+            let _ = write!(piece, "# TYPE {name} {kind}\n# HELP {name} {help}\n");
+        }
+        for part in [&self.name, labels, " "] {
+            piece.push_str(part);
+        }
+        match number {
+            Number::Whole(number) => piece.push_str(itoa::Buffer::new().format(number)),
+            Number::Real(number) => {
+                let _ = write!(piece, "{number}");
+            }
+        }
+        piece.push('\n');
+        true
     }
 }
 
@@ -133,25 +237,10 @@ impl Page {
             let Some(family) = self.families.front_mut() else {
                 break;
             };
-            let Some((labels, number)) = family.rows.next() else {
+            if !family.write_next(&mut self.begun, &mut piece) {
                 self.families.pop_front();
                 self.begun = false;
-                continue;
-            };
-            if !std::mem::replace(&mut self.begun, true) {
-                let (name, kind, help) = (&family.name, family.kind.name(), family.help);
-                let _ = write!(piece, "# TYPE {name} {kind}\n# HELP {name} {help}\n");
             }
-            for part in [&family.name, &labels, " "] {
-                piece.push_str(part);
-            }
-            match number {
-                Number::Whole(number) => piece.push_str(itoa::Buffer::new().format(number)),
-                Number::Real(number) => {
-                    let _ = write!(piece, "{number}");
-                }
-            }
-            piece.push('\n');
         }
         (!piece.is_empty()).then_some(piece)
     }
@@ -188,6 +277,25 @@ mod tests {
             text(families),
             "# TYPE q gauge\n# HELP q Help\nq{vhost=\"/\",queue=\"a\\\"b\\\\c\\nd\"} 1\nq{queue=\"é\"} 2\n\
              # TYPE up untyped\n# HELP up Up\nup 1.5\n"
+        );
+    }
+
+    #[test]
+    fn a_table_has_a_family_for_each_column() {
+        let objects = ["a", "b\""];
+        let label = |name: &&str| labels(&[("queue", name)]);
+        let table = Table::of(&objects, 2, label, |name, row| {
+            row[0] = name.len() as u64;
+            row[1] = 7;
+        });
+        let family = |name, column| Family::column(name, Kind::Gauge, "Help", &table, column);
+        let head = |name| format!("# TYPE {name} gauge\n# HELP {name} Help\n");
+        let rows = |name, first: u64, second: u64| {
+            format!("{name}{{queue=\"a\"}} {first}\n{name}{{queue=\"b\\\"\"}} {second}\n")
+        };
+        assert_eq!(
+            text(vec![family("x", 0), family("y", 1)]),
+            [head("x"), rows("x", 1, 2), head("y"), rows("y", 7, 7)].concat()
         );
     }
 
