@@ -21,9 +21,11 @@ pub mod delay;
 mod dispatch;
 mod enqueue;
 mod expiry;
+mod figures;
 pub mod flow;
 mod limits;
 mod memory;
+mod options;
 mod paged;
 mod paging;
 mod ready;
@@ -43,7 +45,6 @@ use crate::model::Delivered;
 use crate::model::Outbox;
 use crate::model::Position;
 use crate::model::QueueId;
-use crate::model::Release;
 use crate::model::Run;
 use crate::model::outbox::Parcel;
 use crate::store::Record;
@@ -57,7 +58,6 @@ pub use channel_limit::ChannelLimit;
 pub use consumers::Activity;
 pub use consumers::Consumer;
 use consumers::Consumers;
-use consumers::Succession;
 pub use dead_letter::Attempt;
 pub use dead_letter::Dead;
 pub use dead_letter::DeadLetter;
@@ -67,10 +67,12 @@ pub use dead_letter::Reason;
 use deduplication::Seen;
 use delay::Delayed;
 use expiry::EarlierTtls;
+pub use figures::Counts;
 use flow::Flow;
 pub use limits::Limits;
 pub use limits::Overflow;
 pub use memory::Memory;
+pub use options::QueueOptions;
 pub use paging::Fetched;
 pub use paging::Page;
 pub use paging::Pager;
@@ -78,66 +80,11 @@ use paging::Paging;
 pub use paging::Spill;
 pub use paging::Spilled;
 pub use paging::Wanted;
-use ready::Order;
 use ready::Ready;
 use sources::Sources;
 use std::ops::Range;
 use std::sync::Arc;
 use stream::Stream;
-
-/// What a queue does with messages. All but the arguments, which policies change, is fixed at its declaration.
-#[derive(Debug, Clone, Default)]
-pub struct QueueOptions {
-    /// Persistent messages are stored.
-    pub durable: bool,
-    /// The queue is to be deleted when its last consumer goes.
-    pub auto_delete: bool,
-    /// Parsed arguments.
-    pub arguments: QueueArguments,
-    /// The delivery limit of a quorum queue whose arguments have none.
-    pub delivery_limit_default: Option<u64>,
-    /// Whose rules it follows.
-    pub release: Release,
-}
-
-impl QueueOptions {
-    fn is_stream(&self) -> bool {
-        self.arguments.queue_type == QueueType::Stream
-    }
-
-    fn is_quorum(&self) -> bool {
-        self.arguments.queue_type == QueueType::Quorum
-    }
-
-    /// How often a message may come back; `None` is without limit, and then only quorum queues count.
-    fn delivery_limit(&self) -> Option<u64> {
-        match self.arguments.delivery_limit {
-            // As in RabbitMQ 4: -1 is without limit.
-            Some(limit) => u64::try_from(limit).ok(),
-            None if self.is_quorum() => self.delivery_limit_default,
-            None => None,
-        }
-    }
-
-    fn order(&self) -> Order {
-        match self.arguments.max_priority {
-            _ if self.is_quorum() && self.release == Release::V4 => Order::Weighted,
-            _ if self.is_quorum() => Order::Arrival,
-            Some(max) => Order::Priority(max),
-            None => Order::Position,
-        }
-    }
-
-    fn succession(&self) -> Option<Succession> {
-        self.arguments
-            .single_active_consumer
-            .then_some(match (self.is_quorum(), self.release) {
-                (false, _) => Succession::Priority,
-                (true, Release::V3) => Succession::Age,
-                (true, Release::V4) => Succession::HandOver,
-            })
-    }
-}
 
 /// Unacknowledged messages that a consumer of a quorum queue without prefetch may hold, as in RabbitMQ.
 const QUORUM_UNACKED_MAX: u64 = 2000;
@@ -206,19 +153,6 @@ pub struct Returned {
     pub positions: Range<u64>,
     /// How often, as far as the queue counts.
     pub returns: u32,
-}
-
-/// Counts for declare-ok and listings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Messages ready for delivery.
-    pub ready: u64,
-    /// Delivered and not yet settled.
-    pub unacked: u64,
-    /// Consumers.
-    pub consumers: u64,
-    /// Body bytes of ready messages.
-    pub ready_bytes: u64,
 }
 
 impl Queue {
@@ -329,67 +263,6 @@ impl Queue {
     /// Its id.
     pub fn id(&self) -> QueueId {
         self.id
-    }
-
-    /// Current counts.
-    pub fn counts(&self) -> Counts {
-        if let Some(stream) = &self.stream {
-            return Counts {
-                ready: self.next_position - stream.first(),
-                unacked: 0,
-                consumers: self.consumers.len() as u64,
-                ready_bytes: stream.body_bytes(),
-            };
-        }
-        Counts {
-            ready: self.ready.len(),
-            unacked: self.unacked,
-            consumers: self.consumers.len() as u64,
-            ready_bytes: self.ready.body_bytes(),
-        }
-    }
-
-    /// What became of its messages since the node started; `None` when nothing did.
-    pub fn history(&self) -> Option<&QueueHistory> {
-        self.history.as_deref()
-    }
-
-    /// When the ready message that has waited longest entered the queue, in milliseconds since the Unix epoch; 0 where that is not known,
-    /// as of messages that nobody has read since the node started. `None` for an empty queue, and for a stream.
-    pub fn oldest(&self) -> Option<u64> {
-        self.ready.oldest()
-    }
-
-    /// What it has counted since the node started.
-    pub fn stats(&self) -> QueueCounts {
-        self.stats
-    }
-
-    /// Body bytes of delivered messages that are not settled; a stream does not know.
-    pub fn unacked_bytes(&self) -> u64 {
-        self.unacked_bytes
-    }
-
-    /// What its messages in memory take there.
-    pub fn memory_bytes(&self) -> u64 {
-        self.held_bytes()
-    }
-
-    /// Ready messages that are in memory.
-    pub fn ready_in_memory(&self) -> u64 {
-        let away = self.ready.paged().flat_map(|(_, line)| line.away());
-        let away: u64 = away.map(|range| range.len()).sum();
-        self.ready.len().saturating_sub(away)
-    }
-
-    /// Whether some consumer may be able to take a message now.
-    pub fn has_ready_consumer(&self) -> bool {
-        self.consumers.has_next()
-    }
-
-    /// When it was last used.
-    pub fn used_at(&self) -> u64 {
-        self.used_at
     }
 
     /// Whether it was deleted: whoever looked it up before must look again.
@@ -594,16 +467,6 @@ impl Queue {
     pub fn resume(&mut self, outbox: &Arc<Outbox>, now: u64, records: &mut Vec<Record>) {
         self.consumers.unblock(outbox);
         self.dispatch(now, records);
-    }
-
-    /// For listings.
-    pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
-        self.consumers.iter()
-    }
-
-    /// What one of its consumers is doing; for listings.
-    pub fn activity(&self, consumer: ConsumerId) -> Activity {
-        self.consumers.activity(consumer)
     }
 
     /// How long a delivery may stay without acknowledgement, in milliseconds, when its arguments say so.
