@@ -74,6 +74,7 @@ pub(super) fn management_options(settings: &Settings) -> ManagementOptions {
         body_bytes_max: management.http_max_body_size,
         disable_stats: management.disable_stats,
         enable_queue_totals: management.enable_queue_totals,
+        login_session_timeout: management.login_session_timeout,
         max_message_bytes: settings.max_message_size,
         global_qos: settings.deprecated_features.global_qos,
     }

@@ -16,6 +16,7 @@ use crate::management::ApiError;
 use crate::management::auth::MANAGEMENT_TAGS;
 use crate::management::body::octets;
 use crate::management::listener::Peer;
+use crate::management::overview::about;
 use crate::management::query::Query;
 
 pub(super) async fn log_in(
@@ -44,6 +45,6 @@ pub(super) async fn log_in(
     let token = STANDARD.encode(format!("{name}:{password}"));
     Ok(Json(json!({
         "token": {"type": "basic", "value": token},
-        "user": {"name": user.name().as_str(), "tags": user.tags(), "is_internal_user": true},
+        "user": about(&user, &api),
     })))
 }

@@ -15,6 +15,8 @@ pub struct ManagementOptions {
     pub disable_stats: bool,
     /// Then queues show how many messages they have.
     pub enable_queue_totals: bool,
+    /// Minutes after which a web interface should ask for the password again; 0: it is not told.
+    pub login_session_timeout: u32,
     /// Largest message that may be published.
     pub max_message_bytes: u64,
     /// Channels may have a prefetch of their own.
@@ -30,6 +32,7 @@ impl Default for ManagementOptions {
             body_bytes_max: 20_000_000,
             disable_stats: false,
             enable_queue_totals: false,
+            login_session_timeout: 0,
             max_message_bytes: 134_217_728,
             global_qos: true,
         }

@@ -9,6 +9,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::auth::User;
 use crate::management::Api;
 use crate::management::ApiError;
 use crate::management::auth::Caller;
@@ -202,12 +203,22 @@ fn object_totals(caller: &Caller, api: &Api, vhosts: &[Arc<crate::vhost::Vhost>]
 }
 
 /// `GET /api/whoami`.
-pub(super) async fn whoami(caller: Caller) -> Json<Value> {
-    Json(json!({
-        "name": caller.user.name().as_str(),
-        "tags": caller.user.tags(),
+pub(super) async fn whoami(caller: Caller, State(api): State<Api>) -> Json<Value> {
+    Json(about(&caller.user, &api))
+}
+
+/// What a user hears about itself.
+pub(super) fn about(user: &User, api: &Api) -> Value {
+    let mut row = json!({
+        "name": user.name().as_str(),
+        "tags": user.tags(),
         "is_internal_user": true,
-    }))
+    });
+    let minutes = api.options.login_session_timeout;
+    if minutes > 0 {
+        row["login_session_timeout"] = json!(minutes);
+    }
+    row
 }
 
 /// `GET /api/version`: needs no credentials.

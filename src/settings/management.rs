@@ -22,6 +22,8 @@ pub struct ManagementSettings {
     /// Largest body of a request in bytes.
     #[serde(rename = "http.max_body_size")]
     pub http_max_body_size: usize,
+    /// After so many minutes a web interface asks for the password again; 0: it is told nothing about that.
+    pub login_session_timeout: u32,
     /// Figures are not shown.
     pub disable_stats: bool,
     /// Then queues show how many messages they have.
@@ -36,6 +38,7 @@ impl Default for ManagementSettings {
             cors_allow_origins: Vec::new(),
             cors_max_age: 1800,
             http_max_body_size: 20_000_000,
+            login_session_timeout: 0,
             disable_stats: false,
             enable_queue_totals: false,
         }

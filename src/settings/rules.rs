@@ -152,6 +152,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ),
     ("management.http.max_body_size", bytes(1024, 1024 * MIB)),
     ("management.disable_stats", Rule::Flag),
+    ("management.login_session_timeout", count(0, 525_600)),
     ("management.enable_queue_totals", Rule::Flag),
     ("log.client_lines_per_second_max", count(0, 1_000_000)),
     ("log.waiting_bytes_max", bytes(65_536, 1024 * MIB)),

@@ -148,6 +148,23 @@ fn pages_columns_and_order_are_what_the_client_says() {
 }
 
 #[test]
+fn who_asks_hears_for_how_long_a_login_is_to_last() {
+    let settings = "management.login_session_timeout = 30\n";
+    let broker = Launch::serve().settings(settings).start();
+    let me = get(broker.http(), "/api/whoami").json();
+    assert_eq!(me["login_session_timeout"], json!(30));
+    let form = "username=guest&password=guest";
+    let request = format!(
+        "POST /api/login HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{form}",
+        form.len()
+    );
+    let login = web::send(broker.http(), request.as_bytes());
+    assert_eq!((login.status, &login.json()["user"]), (200, &me));
+    let untold = get(Broker::start().http(), "/api/whoami").json();
+    assert!(untold.get("login_session_timeout").is_none());
+}
+
+#[test]
 fn other_origins_ask_if_they_may() {
     let settings =
         "management.path_prefix = \"/rabbit\"\nmanagement.cors.allow_origins = [\"http://a\"]\n";
