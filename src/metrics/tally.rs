@@ -10,8 +10,12 @@ use parking_lot::Mutex;
 use crate::metrics::Count;
 
 /// Queues, and exchanges, that are counted for one channel at a time. When there are more, the one that came first is
-/// forgotten; should it come again, it begins at 0.
+/// forgotten now and then for a new one; should it come again, it begins at 0.
 const TALLIES_MAX: usize = 256;
+
+/// So often one without a place of its own is counted for nobody before it gets one: a channel that goes round more queues than
+/// there are places must not make room with every message.
+const MISSES_A_PLACE: u32 = 64;
 
 /// What a channel has done with one queue.
 #[derive(Debug, Default)]
@@ -70,15 +74,28 @@ impl<T> Tallies<T> {
 pub struct TallyIndex<T> {
     /// Mostly the next is that of the last.
     last: Option<(u64, Arc<T>)>,
+    known: Known<T>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
     /// By id, ascending.
-    known: Vec<(u64, Arc<T>)>,
+    all: Vec<(u64, Arc<T>)>,
+    /// Once all places are taken: what has none is counted here, for nobody.
+    rest: Option<Arc<T>>,
+    /// How often that was so since the last got its place.
+    misses: u32,
 }
 
 impl<T> Default for TallyIndex<T> {
     fn default() -> Self {
         Self {
             last: None,
-            known: Vec::new(),
+            known: Known {
+                all: Vec::new(),
+                rest: None,
+                misses: 0,
+            },
         }
     }
 }
@@ -108,19 +125,25 @@ impl<T: Default> TallyIndex<T> {
 }
 
 #[cold]
-fn find<T: Default>(known: &mut Vec<(u64, Arc<T>)>, id: u64, shown: &Tallies<T>) -> Arc<T> {
-    if let Ok(at) = known.binary_search_by_key(&id, |(known, _)| *known) {
-        return Arc::clone(&known[at].1);
+fn find<T: Default>(known: &mut Known<T>, id: u64, shown: &Tallies<T>) -> Arc<T> {
+    if let Ok(at) = known.all.binary_search_by_key(&id, |(known, _)| *known) {
+        return Arc::clone(&known.all[at].1);
+    }
+    let full = known.all.len() >= TALLIES_MAX;
+    if full && known.misses < MISSES_A_PLACE {
+        known.misses += 1;
+        return Arc::clone(known.rest.get_or_insert_default());
     }
     let tally = Arc::<T>::default();
     let mut all = shown.0.lock();
-    if all.len() >= TALLIES_MAX {
+    if full {
+        known.misses = 0;
         let (oldest, _) = all.remove(0);
-        known.retain(|(known, _)| *known != oldest);
+        known.all.retain(|(known, _)| *known != oldest);
     }
     all.push((id, Arc::clone(&tally)));
-    let at = known.partition_point(|(known, _)| *known < id);
-    known.insert(at, (id, Arc::clone(&tally)));
+    let at = known.all.partition_point(|(known, _)| *known < id);
+    known.all.insert(at, (id, Arc::clone(&tally)));
     tally
 }
 
@@ -169,18 +192,26 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_forgotten_when_there_are_too_many() {
+    fn a_new_one_takes_the_place_of_the_oldest_now_and_then() {
         let shown = Tallies::<ExchangeTally>::default();
         let mut index = TallyIndex::default();
         let most = TALLIES_MAX as u64;
-        for id in (0..=most).chain([0]) {
+        for id in 0..most {
             index.of(id, &shown).publish.add(1);
         }
-        let ids: Vec<u64> = shown.all().iter().map(|(id, _)| *id).collect();
-        assert_eq!(ids.len(), TALLIES_MAX);
-        assert_eq!(ids.last(), Some(&0), "it began anew");
-        assert_eq!(shown.of(0).map(|tally| tally.publish.get()), Some(1));
-        assert!(shown.of(1).is_none());
-        assert_eq!(index.known.len(), TALLIES_MAX);
+        // Another one between, for one that goes on is the last and not looked for.
+        for _ in 0..MISSES_A_PLACE {
+            index.of(most, &shown).publish.add(1);
+            index.of(1, &shown).publish.add(1);
+        }
+        assert!(shown.of(most).is_none());
+        assert!(shown.of(0).is_some());
+        index.of(most, &shown).publish.add(1);
+        assert_eq!(shown.of(most).map(|tally| tally.publish.get()), Some(1));
+        assert!(shown.of(0).is_none());
+        let told = shown.of(1).map(|tally| tally.publish.get());
+        assert_eq!(told, Some(1 + u64::from(MISSES_A_PLACE)));
+        assert_eq!(shown.all().len(), TALLIES_MAX);
+        assert_eq!(index.known.all.len(), TALLIES_MAX);
     }
 }

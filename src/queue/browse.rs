@@ -212,6 +212,7 @@ impl Glimpse {
         }
         self.until
     }
+
     /// Leaves out what came before a time.
     fn begin_since(&mut self, since: u64, pager: &dyn Pager) {
         // All before the last that began earlier ended earlier, too.
